@@ -1,0 +1,29 @@
+# Works on a bare machine with Python 3.11 or newer and pip; installs once, into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: smoke test test-all check
+
+smoke: .venv/kit          ## train six activations side by side on this machine's own Python sources, and check the kit
+	$(BIN)/repro smoke
+
+test: .venv/dev           ## everything that needs no GPU, no network and no compilation
+	$(BIN)/python -m pytest -n 2 -m "not compile and not gpu"
+
+test-all: .venv/dev       ## the same, and what compiles
+	$(BIN)/python -m pytest -n 2 -m "not gpu"
+
+check: .venv/dev          ## style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+.venv/kit: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) --editable .
+	touch $@
+
+.venv/dev: .venv/kit
+	$(INSTALL) --editable '.[dev]'
+	touch $@

@@ -1,0 +1,1 @@
+"""Measurements, as rows like those of ``data/measured/``."""

@@ -1,0 +1,49 @@
+"""Figures, readable in greyscale: each arm has a line style and a marker of its own."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")  # before pyplot: a figure goes to a file, also where there is no screen
+
+import matplotlib.pyplot as plt
+
+STYLES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1))]
+MARKERS = "osD^vP"
+
+
+def curves(runs: Mapping[str, Path], path: Path, *, levels: Mapping[str, float], title: str) -> None:
+    """Draw training and validation loss of several runs over tokens.
+
+    Args:
+        runs: run folders by the name that the legend gives them.
+        path: the PNG to write.
+        levels: horizontal lines in nats per token that give the losses their meaning, by name.
+        title: what the reader must know before comparing the lines.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
+    for number, (name, folder) in enumerate(runs.items()):
+        style = {"label": name, "linestyle": STYLES[number % len(STYLES)], "linewidth": 1.4}
+        left.plot(*_curve(folder, "loss"), **style)
+        right.plot(*_curve(folder, "validation_loss"), marker=MARKERS[number % len(MARKERS)], markersize=4, **style)
+    for axes, what in ((left, "training loss"), (right, "validation loss")):
+        for number, (name, level) in enumerate(levels.items()):
+            axes.axhline(level, color="0.5", linewidth=0.8, linestyle=STYLES[number])
+            axes.annotate(name, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="0.35")
+        axes.set(xlabel="tokens (thousands)", title=what)
+        axes.spines[["top", "right"]].set_visible(False)
+    left.set_ylabel("nats per token")
+    right.legend(frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=10)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def _curve(folder: Path, column: str) -> tuple[list[float], list[float]]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    tokens_per_step = next(float(row["tokens"]) / int(row["step"]) for row in rows if row["tokens"])
+    points = [(int(row["step"]) * tokens_per_step / 1000, float(row[column])) for row in rows if row[column]]
+    return [x for x, _ in points], [y for _, y in points]

@@ -1,0 +1,5 @@
+"""What is trained on: corpora, tokenizer, token shards, their order, and the loader that reads them.
+
+Text becomes shards once (:mod:`repro.data.prepare`); a run finds them (:mod:`repro.data.locate`) and reads windows
+of them (:mod:`repro.data.text`) in an order that is a function of the sample's number (:mod:`repro.data.order`).
+"""

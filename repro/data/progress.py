@@ -1,0 +1,33 @@
+"""How far a long piece of work is, for whoever wants to see it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich import progress as rich
+
+
+class Progress(Protocol):
+    """Called with the stage, and the bytes of it that are done; ``total`` is 0 where there is nothing to count."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show it."""
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Shows nothing."""
+
+
+@contextmanager
+def bars() -> Iterator[Progress]:
+    """One bar a stage, on the terminal."""
+    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.DownloadColumn(), rich.TimeElapsedColumn())
+    with rich.Progress(*columns) as live:
+        tasks: dict[str, rich.TaskID] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = live.add_task(stage)
+            live.update(tasks[stage], completed=done, total=total or None)
+
+        yield show

@@ -1,0 +1,60 @@
+"""What can go wrong for a person, as one line each.
+
+ReproError               2   bad usage, bad recipe, bad files
+├── RecipeError              a name, key, value or machine that cannot be used
+├── DataError                a data set that is absent, altered or does not fit
+├── RunError                 a run folder or checkpoint that cannot be used
+├── KernelError              a kernel that cannot serve what was asked of it
+├── CheckFailed          1   a check ran and did not hold
+├── Diverged             1   training did not stay finite
+└── Preempted           75   stopped after a checkpoint: run again to go on
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ReproError(Exception):
+    """An error whose message is one line for the person at the keyboard; the command exits with ``exit_code``."""
+
+    exit_code = 2
+
+
+class RecipeError(ReproError):
+    """A name, key, value or machine that cannot be used."""
+
+
+class DataError(ReproError):
+    """A data set that is absent, altered or does not fit the recipe."""
+
+
+class RunError(ReproError):
+    """A run folder or checkpoint that cannot be used."""
+
+
+class KernelError(ReproError, ValueError):
+    """A kernel that cannot serve what was asked of it."""
+
+
+class CheckFailed(ReproError):
+    """A check ran and did not hold."""
+
+    exit_code = 1
+
+
+class Diverged(ReproError):
+    """Training did not stay finite."""
+
+    exit_code = 1
+
+
+class Preempted(ReproError):
+    """The run stopped after a checkpoint and goes on when it is started again."""
+
+    exit_code = 75
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint such as ``" Did you mean 'relu2'?"``, or nothing when no known word is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,70 @@
+"""The fast forms of the paper's activations: one function each, and the one place that says what serves a call.
+
+They agree with :mod:`repro.activations.reference`, which defines what is right, forward and gradients.
+"""
+
+from typing import Literal
+
+from torch import Tensor
+
+from repro.errors import KernelError, nearest
+from repro.kernels import eager
+
+__all__ = ["Backend", "polynorm", "polyrelu"]
+
+Backend = Literal["auto", "torch", "triton"]
+
+
+def polynorm(x: Tensor, coeff: Tensor, eps: float = 1e-6, *, backend: Backend = "auto") -> Tensor:
+    """PolyNorm, Eq. 3 as the official code computes it: ``a_0 + sum_i a_i x^i / sqrt(mean(x^(2i)) + eps)``.
+
+    Args:
+        x: ``(..., d_ff)``, of any floating dtype. Computed in float32, float64 in float64, and rounded once.
+        coeff: ``(order + 1,)``, ascending; its dtype may differ from that of ``x``.
+        eps: added to the mean squares, so that a row of zeros gives ``coeff[0]``.
+        backend: ``torch``, or ``auto`` for the fastest there is.
+
+    Returns:
+        ``(..., d_ff)``, in the dtype of ``x``. The backward pass keeps ``x`` and ``coeff``, nothing else.
+
+    Raises:
+        KernelError: the backend cannot serve, or ``x`` and ``coeff`` do not fit.
+    """
+    _check("polynorm", x, coeff, backend)
+    if x.ndim == 0:
+        raise KernelError("polynorm: expected x of shape (..., d_ff) to normalise over its last dimension, got ()")
+    return eager.polynorm(x, coeff, eps)
+
+
+def polyrelu(x: Tensor, coeff: Tensor, *, backend: Backend = "auto") -> Tensor:
+    """PolyReLU, Eq. 2: ``sum_i a_i max(x, 0)^i``.
+
+    Args:
+        x: of any shape and floating dtype. Computed in float32, float64 in float64, and rounded once.
+        coeff: ``(order + 1,)``, ascending; its dtype may differ from that of ``x``.
+        backend: ``torch``, or ``auto`` for the fastest there is.
+
+    Returns:
+        Shape and dtype of ``x``. The backward pass keeps ``x`` and ``coeff``, nothing else.
+
+    Raises:
+        KernelError: the backend cannot serve, or ``x`` and ``coeff`` do not fit.
+    """
+    _check("polyrelu", x, coeff, backend)
+    return eager.polyrelu(x, coeff)
+
+
+def _check(name: str, x: Tensor, coeff: Tensor, backend: str) -> None:
+    if backend == "triton":
+        raise KernelError(f"{name}: this version has no Triton kernel for backend='triton'; use 'auto' or 'torch'")
+    if backend not in {"auto", "torch"}:
+        raise KernelError(
+            f"{name}: backend={backend!r} is not one of auto, torch.{nearest(backend, ['auto', 'torch'])}"
+        )
+    if not x.is_floating_point():
+        raise KernelError(f"{name}: expected x of a floating dtype, got {x.dtype}")
+    if coeff.ndim != 1 or len(coeff) < 2 or not coeff.is_floating_point():
+        got = f"{tuple(coeff.shape)} of {coeff.dtype}"
+        raise KernelError(f"{name}: expected coeff of shape (order + 1,), order at least 1, floating; got {got}")
+    if x.device != coeff.device:
+        raise KernelError(f"{name}: x is on {x.device} and coeff on {coeff.device}; both must be on one device")

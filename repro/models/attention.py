@@ -1,0 +1,51 @@
+"""Causal self-attention with rotary positions, in Hugging Face's half-split layout."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Rotation = tuple[Tensor, Tensor]
+
+
+def rotation(n_positions: int, head_dim: int, theta: float, device: torch.device) -> Rotation:
+    """Cosines and sines of rotary positions, each ``(positions, head_dim)`` in float32.
+
+    Computed on the fly: two small tables cost less than a buffer that has to survive meta devices and casts.
+    """
+    exponent = torch.arange(0, head_dim, 2, dtype=torch.int64, device=device).float() / head_dim
+    angle = torch.arange(n_positions, dtype=torch.float32, device=device)[:, None] * (1.0 / theta**exponent)
+    angle = torch.cat((angle, angle), dim=-1)
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, by: Rotation) -> Tensor:
+    """``x`` of shape ``(batch, heads, seq, head_dim)`` rotated in float32 and returned in its own dtype."""
+    cos, sin = by
+    first, second = x.float().chunk(2, dim=-1)
+    return (x.float() * cos + torch.cat((-second, first), dim=-1) * sin).to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Multi-head causal attention without biases and without a document mask, as both of the paper's runs.
+
+    Shape:
+        ``(batch, seq, d_model)`` to ``(batch, seq, d_model)``.
+    """
+
+    def __init__(self, d_model: int, n_heads: int) -> None:
+        super().__init__()
+        self.head_dim = d_model // n_heads
+        self.q_proj = nn.Linear(d_model, d_model, bias=False)
+        self.k_proj = nn.Linear(d_model, d_model, bias=False)
+        self.v_proj = nn.Linear(d_model, d_model, bias=False)
+        self.o_proj = nn.Linear(d_model, d_model, bias=False)
+
+    def forward(self, x: Tensor, positions: Rotation) -> Tensor:
+        """Attend from each position to itself and those before it."""
+        q, k, v = (self._heads(projection(x)) for projection in (self.q_proj, self.k_proj, self.v_proj))
+        mixed = F.scaled_dot_product_attention(rotate(q, positions), rotate(k, positions), v, is_causal=True)
+        y: Tensor = self.o_proj(mixed.transpose(1, 2).flatten(2))
+        return y
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)

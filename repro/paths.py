@@ -1,0 +1,48 @@
+"""Where files lie, and how they are written whole."""
+
+import os
+import tempfile
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def _facts(name: str) -> Path:
+    """A top-level folder of facts: beside the package in a checkout, inside it in an installed wheel."""
+    beside = _PACKAGE.parent / name
+    return beside if (_PACKAGE.parent / "pyproject.toml").is_file() else _PACKAGE / "_assets" / name
+
+
+def recipes() -> Path:
+    """The folder of recipes, machines and the table of activations."""
+    return _facts("recipes")
+
+
+def data() -> Path:
+    """The folder of facts: manifests, published and measured numbers."""
+    return _facts("data")
+
+
+def prepared() -> Path:
+    """Where prepared data sets lie: ``$REPRO_DATA``, by default ``~/.cache/repro``."""
+    return Path(os.environ.get("REPRO_DATA") or Path.home() / ".cache" / "repro")
+
+
+def runs() -> Path:
+    """Where runs are written unless ``--out`` says otherwise: ``runs`` in the current folder."""
+    return Path("runs")
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write ``path`` so that a reader, or a machine that dies, sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw = content.encode() if isinstance(content, str) else content
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+    Path(file.name).replace(path)

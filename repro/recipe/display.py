@@ -1,0 +1,158 @@
+"""Recipes and plans as tables for a terminal of 80 columns, plain where the output is piped."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from repro.recipe import parameters
+from repro.recipe.plan import Plan
+from repro.recipe.schema import Machine, Recipe
+from repro.recipe.science import Difference
+
+
+class Terminal(Console):
+    """Rich's console, which leaves a closed pipe to the command line instead of exiting with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what rich caught."""
+        raise BrokenPipeError
+
+
+def print_list(recipes: Sequence[Recipe]) -> None:
+    """A table for each scale, under what a result at that scale can show."""
+    console = Terminal()
+    for (family, scale), group in groupby(recipes, key=lambda recipe: (recipe.family, recipe.scale)):
+        members = list(group)
+        console.print(Text.assemble((f"{family} {scale}", "bold"), f"  {members[0].about}"))
+        console.print(Text(f"Shows {members[0].shows}.", "dim"))
+        console.print(_names(members))
+
+
+def print_plan(plan: Plan, recipe: Recipe, machine: Machine) -> None:
+    """What it is, whether it fits, what it costs and how it differs from the paper."""
+    console = Terminal()
+    devices = f"{machine.world_size} x {machine.device}" if machine.world_size > 1 else machine.device
+    console.print(Text.assemble((plan.recipe, "bold"), " on ", (plan.machine, "bold"), f" ({devices})\n"))
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="cyan", no_wrap=True)
+    grid.add_column()
+    for label, content in _sections(plan, recipe, machine).items():
+        grid.add_row(label, content)
+    console.print(grid)
+
+
+def short(n: float) -> str:
+    """``1.35 B`` for 1,345,423,456; three digits."""
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if n >= 0.9995 * size:
+            return f"{_digits(n / size)} {unit}"
+    return f"{n:.0f}"
+
+
+def duration(hours: float) -> str:
+    """Two digits in the largest unit that gives more than one of it."""
+    for size, unit in ((24, "days"), (1, "hours"), (1 / 60, "minutes")):
+        if hours >= 1.5 * size:
+            return f"{_digits(hours / size)} {unit}"
+    return f"{_digits(hours * 3600)} seconds"
+
+
+def _flop(n: float) -> str:
+    """``8.89 GFLOP`` for 8,886,681,600."""
+    return f"{short(n).replace('B', 'G').replace('k', 'K')}FLOP"
+
+
+def _digits(n: float) -> str:
+    return f"{n:,.0f}" if n >= 100 else f"{n:.3g}"
+
+
+def _names(recipes: Sequence[Recipe]) -> RenderableType:
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+    table.add_column("recipe", no_wrap=True, min_width=26)
+    table.add_column("paper", min_width=17)
+    table.add_column("parameters", justify="right", no_wrap=True)
+    table.add_column("tokens", justify="right", no_wrap=True)
+    for recipe in recipes:
+        total = parameters.count(recipe.model).total
+        table.add_row(recipe.name, Text(recipe.paper_item or ""), short(total), short(recipe.budget.tokens))
+    return Padding(table, (1, 0, 1, 2))
+
+
+def _sections(plan: Plan, recipe: Recipe, machine: Machine) -> dict[str, RenderableType]:
+    flops, budget = plan.flops_per_token, recipe.budget
+    return {
+        "parameters": _parameters(plan),
+        "FLOPs": f"{_flop(flops.causal)} a token (causal), {_flop(flops.palm)} (PaLM); {plan.total_flops:.3g} in all",
+        "budget": f"{short(budget.tokens)} tokens: {plan.steps:,} steps of {budget.tokens_per_step:,}",
+        "fit": _fit(plan, machine),
+        "memory": _memory(plan, machine),
+        "speed": _speed(plan),
+        "checkpoint": f"{_digits(plan.checkpoint_gb)} GB",
+        "differences": _differences(plan.differences),
+    }
+
+
+def _parameters(plan: Plan) -> RenderableType:
+    counted = plan.parameters
+    return _amounts(
+        (f"{counted.total:,}", "in all" if counted.active == counted.total else f"in all, {counted.active:,} active"),
+        (f"{counted.non_embedding:,}", "without the embedding and the head"),
+        (f"{counted.ffn_matrices:,}", f"in FFN matrices, {plan.ffn_match_residual:.2%} from the plain FFN's"),
+        (f"{counted.coefficients:,}", "learned by the activations"),
+    )
+
+
+def _fit(plan: Plan, machine: Machine) -> Text:
+    if plan.fit is None:
+        return Text(plan.misfit or "", "red")
+    sequences = _times(plan.fit.micro_batch, "one sequence", "{} sequences")
+    devices = _times(machine.world_size, "one device", "each of {} devices")
+    return Text(f"{sequences} at a time on {devices}, {_times(plan.fit.accumulation, 'once', '{} times')} a step")
+
+
+def _times(n: int, one: str, many: str) -> str:
+    return one if n == 1 else many.format(n)
+
+
+def _memory(plan: Plan, machine: Machine) -> RenderableType:
+    unit, scale = ("GB", 1) if plan.memory_gb >= 1 else ("MB", 1000)
+    parts = [(f"{gb * scale:.2f}", name) for name, gb in vars(plan.memory_parts_gb).items() if gb]
+    total = f"{plan.memory_gb * scale:.1f} {unit} on each device, which has {machine.memory_gb:.1f} GB"
+    return Group(total, _amounts(*parts))
+
+
+def _speed(plan: Plan) -> str:
+    if plan.tokens_per_second is None or plan.hours is None:
+        return "unknown, since it does not fit"
+    cost = f", {_digits(plan.gpu_hours)} GPU-hours" if plan.gpu_hours is not None else ""
+    guess = f"{short(plan.tokens_per_second)} tokens/s at {plan.mfu:.0%} MFU (causal; a guess until measured)"
+    return f"{guess}\n{duration(plan.hours)}{cost}"
+
+
+def _differences(differences: Sequence[Difference]) -> RenderableType:
+    if not differences:
+        return "none: these are the paper's values, and the official script's where the paper is silent"
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+    for column in ("key", "here", "the paper's run"):
+        table.add_column(column)
+    for difference in differences:
+        table.add_row(difference.key, *(Text(_value(value)) for value in (difference.here, difference.paper)))
+    return table
+
+
+def _value(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _amounts(*rows: tuple[str, str]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    for amount, name in rows:
+        table.add_row(amount, name)
+    return table

@@ -1,0 +1,83 @@
+"""The dotted keys of a recipe, and what a person may call them."""
+
+import difflib
+import functools
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from repro.errors import RecipeError
+from repro.recipe.schema import Recipe
+
+FROM_THE_NAME = ("name", "family", "scale", "model.activation")
+
+
+@functools.cache
+def keys() -> tuple[str, ...]:
+    """Every key that holds a value, such as ``optim.weight_decay.norms``."""
+    return tuple(_keys(Recipe))
+
+
+@functools.cache
+def sections() -> tuple[str, ...]:
+    """Every key that holds keys, such as ``optim.weight_decay``."""
+    above = (key.rpartition(".")[0] for key in keys())
+    inner = {section for section in above if section}
+    return tuple(sorted(inner | {section.partition(".")[0] for section in inner}))
+
+
+def settable_key(key: str, place: str) -> str:
+    """``key`` if a recipe's file or the command line may set it.
+
+    Raises:
+        RecipeError: it is unknown, a section, or decided by the recipe's name.
+    """
+    if key in FROM_THE_NAME:
+        raise RecipeError(f"{place}: {key} follows from the recipe's name and cannot be set; choose another name")
+    return known_key(key, place)
+
+
+def known_key(key: str, place: str) -> str:
+    """``key`` if it holds a value.
+
+    Raises:
+        RecipeError: it is unknown, or a section.
+    """
+    if key in keys():
+        return key
+    if key in sections():
+        raise RecipeError(f"{place}: {key} is a section and takes no value; its keys are {_within(key)}")
+    raise RecipeError(f"{place}: unknown key {key!r}.{_nearest_key(key)}")
+
+
+def full_key(word: str, place: str) -> str:
+    """The dotted key that ``word`` is or, if there is only one such, ends in: ``lr`` is ``optim.lr``.
+
+    Raises:
+        RecipeError: no key or more than one ends in it, or a file may not set it.
+    """
+    if word in keys() or word in sections():
+        return settable_key(word, place)
+    ending = [key for key in (*keys(), *sections()) if key.endswith(f".{word}")]
+    if len(ending) > 1:
+        raise RecipeError(f"{place}: {word} could be {' or '.join(ending)}; write it out")
+    return settable_key(ending[0] if ending else word, place)
+
+
+def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, f"{prefix}{name}.")
+        elif not field.exclude:
+            yield f"{prefix}{name}"
+
+
+def _within(section: str) -> str:
+    return ", ".join(key for key in keys() if key.startswith(f"{section}."))
+
+
+def _nearest_key(word: str) -> str:
+    """A hint at the nearest key, also when only its last part was written."""
+    spellings = {key.rpartition(".")[2]: key for key in reversed(keys())} | {key: key for key in keys()}
+    near = difflib.get_close_matches(word, spellings, n=1)
+    return f" Did you mean {spellings[near[0]]!r}?" if near else " `repro show NAME` lists the keys."

@@ -1,0 +1,73 @@
+"""Parameters of a model, exactly, from its recipe: a test holds them to the models built on the meta device."""
+
+from dataclasses import dataclass
+
+from repro.errors import RecipeError
+from repro.recipe.schema import Model
+from repro.recipe.table import rows
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """How many there are.
+
+    ``total`` is all of them, ``active`` those that a token passes (all, in a dense model), ``non_embedding`` all but
+    the input embedding and the head. ``ffn_matrices`` are what arms of a comparison have in common to the last one;
+    ``coefficients`` are what the activations learn, in ``total``, ``active`` and ``non_embedding`` too.
+    """
+
+    total: int
+    active: int
+    non_embedding: int
+    ffn_matrices: int
+    coefficients: int
+
+
+def count(model: Model) -> Parameters:
+    """Parameters of the decoder: per layer ``4 d_model^2`` of attention, the FFN and two norms; a last norm; the
+    embedding and an untied head of ``vocab_size * d_model`` each.
+    """
+    ffn = model.n_layers * _ffn_matrices(model)
+    coefficients = model.n_layers * rows()[model.activation].parameters
+    attention = model.n_layers * 4 * model.d_model**2
+    norms = (2 * model.n_layers + 1) * model.d_model
+    inner = attention + ffn + norms + coefficients
+    total = inner + 2 * model.vocab_size * model.d_model
+    return Parameters(total=total, active=total, non_embedding=inner, ffn_matrices=ffn, coefficients=coefficients)
+
+
+def ffn_match_residual(model: Model) -> float:
+    """FFN matrices beyond those of the plain FFN of width ``d_ff``, as a fraction of them; 0 where widths are exact."""
+    plain = 2 * model.n_layers * model.d_model * model.d_ff
+    return count(model).ffn_matrices / plain - 1
+
+
+def ffn_width(model: Model) -> int:
+    """The width of the model's FFN: ``d_ff``, or two thirds of it where the activation is gated."""
+    return gated_width(model.d_ff) if rows()[model.activation].gated else model.d_ff
+
+
+def gated_width(d_ff: int) -> int:
+    """Two thirds of ``d_ff``, so that three matrices have the parameters of two (Table 5: 8256 to 5504; Table 6: 1536
+    to 1024).
+
+    Raises:
+        RecipeError: it is not whole.
+    """
+    if d_ff % 3:
+        below = d_ff - d_ff % 3
+        raise RecipeError(
+            f"d_ff={d_ff} leaves a gated FFN two thirds of a width that is not whole; "
+            f"expected a multiple of 3, such as {below} or {below + 3}"
+        )
+    return d_ff // 3 * 2
+
+
+def block(model: Model) -> int:
+    """Parameters of one block's matrices and norms."""
+    return 4 * model.d_model**2 + _ffn_matrices(model) + 2 * model.d_model
+
+
+def _ffn_matrices(model: Model) -> int:
+    matrices = 3 if rows()[model.activation].gated else 2
+    return matrices * model.d_model * ffn_width(model)

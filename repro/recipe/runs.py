@@ -1,0 +1,49 @@
+"""Where runs lie: ``runs/<recipe>/<fingerprint>/seed-<n>``."""
+
+from pathlib import Path
+
+from repro import paths
+from repro.errors import RunError
+from repro.recipe.loading import load
+from repro.recipe.schema import Recipe
+from repro.recipe.science import fingerprint
+
+
+def folder(recipe: Recipe, seed: int, out: Path | None = None) -> Path:
+    """The folder of a run, under ``out`` or ``runs``."""
+    return (out or paths.runs()) / recipe.name / fingerprint(recipe) / f"seed-{seed}"
+
+
+def find(text: str, out: Path | None = None) -> Path:
+    """The run that a person means by a folder or by ``recipe[@seed]``.
+
+    Raises:
+        RecipeError: no recipe has this name.
+        RunError: there is no such run, or more than one.
+    """
+    if Path(text).is_dir():
+        return _run(Path(text))
+    if "/" in text:
+        raise RunError(f"{text}: there is no such folder; expected a run's folder or recipe[@seed]")
+    name, _, seed = text.partition("@")
+    return _only(_all(load(name).name, seed, out or paths.runs()), text, out or paths.runs())
+
+
+def _run(path: Path) -> Path:
+    if not (path / "recipe.yaml").is_file():
+        raise RunError(f"{path} is not a run's folder: it has no recipe.yaml")
+    return path
+
+
+def _all(name: str, seed: str, root: Path) -> list[Path]:
+    if seed and not seed.isdecimal():
+        raise RunError(f"{name}@{seed}: {seed!r} is not a seed; expected a whole number, such as {name}@1")
+    return sorted(path.parent for path in root.glob(f"{name}/*/seed-{seed or '*'}/recipe.yaml"))
+
+
+def _only(found: list[Path], text: str, root: Path) -> Path:
+    if not found:
+        raise RunError(f"no run of {text} lies in {root}; `repro run {text.partition('@')[0]}` makes one")
+    if len(found) > 1:
+        raise RunError(f"{text} could be any of {len(found)} runs; name one: {', '.join(map(str, found))}")
+    return found[0]

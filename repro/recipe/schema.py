@@ -1,0 +1,199 @@
+"""What a recipe and a machine are made of.
+
+A recipe is science: what is trained, on what, how far. A machine is hardware. How the one fits on the other
+(micro-batch, accumulation) is worked out by :mod:`repro.recipe.plan` and is in neither.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+# Our own byte-level BPE holds every byte and the end of a document; the paper's tokenizer has a fixed size.
+SMALLEST_VOCABULARY = {"bpe": 257, "llama-2": 32_000}
+
+
+class Section(BaseModel):
+    """Frozen, without unknown keys, and strict: a bool is not an int, a string is not a number, nor is infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Model(Section):
+    """A decoder of pre-norm blocks (section 4.1, Table 5)."""
+
+    vocab_size: PositiveInt
+    d_model: PositiveInt
+    n_layers: PositiveInt
+    n_heads: PositiveInt
+    d_ff: PositiveInt  # of a plain FFN; a gated one takes two thirds (Tables 5 and 6)
+    activation: str
+    rope_theta: PositiveFloat
+    norm_eps: PositiveFloat
+    init: Literal["small"]  # N(0, 2 / (5 d_model)), output layers divided by sqrt(2 n_layers)
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.d_model % (2 * self.n_heads):
+            raise ValueError(
+                f"d_model={self.d_model} does not divide into n_heads={self.n_heads} heads of even width, "
+                "as rotary positions need"
+            )
+        return self
+
+
+class Data(Section):
+    """What is read: a corpus, its tokenizer and the length of a training sequence."""
+
+    corpus: str
+    tokenizer: Literal["bpe", "llama-2"]  # our own BPE, trained on the corpus, or the paper's
+    context: PositiveInt  # tokens a sequence
+    workers: NonNegativeInt
+
+
+class WeightDecay(Section):
+    """Decay per kind of parameter. PolyCom coefficients never decay (official code), so they have no key."""
+
+    matrices: NonNegativeFloat
+    embeddings: NonNegativeFloat
+    norms: NonNegativeFloat
+
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Guard(Section):
+    """Which optimizer steps are skipped, and when the run stops rather than train into NaN."""
+
+    spike: Annotated[PositiveFloat, Field(gt=1)]  # a gradient norm above this multiple of its running mean is skipped
+    patience: NonNegativeInt  # skipped steps in a row before the run stops
+
+
+class Optim(Section):
+    """AdamW, with a linear warm-up and half a cosine to ``min_lr``."""
+
+    lr: PositiveFloat
+    min_lr: NonNegativeFloat
+    warmup_tokens: NonNegativeInt
+    betas: Annotated[tuple[Beta, Beta], Field(strict=False)]
+    eps: PositiveFloat
+    clip: PositiveFloat  # of the global norm
+    weight_decay: WeightDecay
+    guard: Guard
+
+    @model_validator(mode="after")
+    def _falls(self) -> Self:
+        if self.min_lr > self.lr:
+            raise ValueError(f"min_lr={self.min_lr:g} is above lr={self.lr:g}, where the cosine starts")
+        return self
+
+
+class Budget(Section):
+    """How far to train. The global batch is science; how many devices share it is not."""
+
+    tokens: PositiveInt
+    tokens_per_step: PositiveInt
+
+
+class Validation(Section):
+    """Sets to compute the loss on, every so many steps; ``held-out`` is the corpus's own validation split."""
+
+    sets: tuple[Literal["held-out"], ...] = Field(strict=False)
+    every: PositiveInt  # steps
+    tokens: PositiveInt  # of each set, from its beginning
+
+
+class Evaluation(Section):
+    """Downstream tasks, every so many steps."""
+
+    tasks: tuple[str, ...] = Field(strict=False)
+    every: PositiveInt | None  # steps
+
+
+class Checkpoints(Section):
+    """When to save, by steps and by time, and how many to keep."""
+
+    every: PositiveInt  # steps
+    minutes: PositiveFloat
+    keep: PositiveInt
+
+
+class Recipe(Section):
+    """One run, whole: everything that decides its numbers except the seed."""
+
+    name: str
+    family: Literal["dense"]
+    scale: str
+    about: str
+    paper_item: str | None = None  # the table or figure that this run belongs to
+    shows: str  # what a result at this scale can and cannot show
+    model: Model
+    data: Data
+    optim: Optim
+    budget: Budget
+    precision: Literal["bf16", "fp32"]  # of the matrix products on a GPU; a CPU computes in float32
+    deterministic: bool  # on a GPU: only algorithms that give the same bits again, at some cost in speed
+    validation: Validation
+    evaluation: Evaluation
+    checkpoints: Checkpoints
+    # The file that set each value, by dotted key. Not part of what the recipe is.
+    origin: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+
+    @model_validator(mode="after")
+    def _is_what_its_name_says(self) -> Self:
+        if self.name != (spelled := f"{self.family}-{self.scale}-{self.model.activation}"):
+            raise ValueError(f"name={self.name} does not spell family, scale and model.activation, which are {spelled}")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        context, per_step = self.data.context, self.budget.tokens_per_step
+        if per_step % context:
+            raise ValueError(f"budget.tokens_per_step={per_step} is not a multiple of data.context={context}")
+        if self.validation.tokens < context:
+            raise ValueError(f"validation.tokens={self.validation.tokens} is less than one data.context={context}")
+        if self.model.vocab_size < (smallest := SMALLEST_VOCABULARY[self.data.tokenizer]):
+            raise ValueError(
+                f"model.vocab_size={self.model.vocab_size} is below the {smallest} tokens of "
+                f"data.tokenizer={self.data.tokenizer}"
+            )
+        return self
+
+    @property
+    def sequences_per_step(self) -> int:
+        """The global batch in sequences."""
+        return self.budget.tokens_per_step // self.data.context
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps in the budget, the last one whole."""
+        return -(-self.budget.tokens // self.budget.tokens_per_step)
+
+
+class Machine(Section):
+    """Hardware only. ``peak_tflops`` is dense bf16 per device; ``expected_mfu`` is a guess until measured."""
+
+    name: str
+    about: str
+    accelerator: Literal["cpu", "cuda"]
+    device: str
+    nodes: PositiveInt
+    devices: PositiveInt  # a node
+    memory_gb: PositiveFloat  # a device, 10^9 bytes
+    bandwidth_gb_s: PositiveFloat  # of a device's memory
+    peak_tflops: PositiveFloat
+    expected_mfu: Annotated[PositiveFloat, Field(le=1)]
+    source: str
+
+    @property
+    def world_size(self) -> int:
+        """Processes, one a device."""
+        return self.nodes * self.devices

@@ -1,0 +1,47 @@
+"""The part of a recipe that decides a run's numbers: its fingerprint, and where it differs from the paper."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from repro.recipe.loading import load, paper_items, paper_scale
+from repro.recipe.reading import leaves
+from repro.recipe.schema import Recipe
+from repro.recipe.table import rows
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A value that is not the paper's."""
+
+    key: str
+    paper: Any
+    here: Any
+
+
+def science(recipe: Recipe) -> dict[str, Any]:
+    """By dotted key: model, data, optimizer, budget and precision, without what changes no number."""
+    tree = recipe.model_dump(mode="json", include={"model", "data", "optim", "budget", "precision"})
+    return {key: value for key, value in leaves(tree) if key != "data.workers"}
+
+
+def fingerprint(recipe: Recipe) -> str:
+    """Eight hexadecimal characters of the science and of what its activation builds.
+
+    It is in a run's path and in its checkpoints: a run goes on only with the science that it started with.
+    """
+    row = rows()[recipe.model.activation].model_dump(include={"builds", "options", "gated"})
+    text = json.dumps(science(recipe) | {"activation": row}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def differences(recipe: Recipe) -> tuple[Difference, ...]:
+    """Where the science differs from the paper's run of this family, with the same activation if the paper has it."""
+    scale = paper_scale(recipe.family)
+    activation = recipe.model.activation
+    paper = science(load(f"{recipe.family}-{scale}-{activation}"))
+    if activation not in (ran := paper_items(recipe.family, scale)):
+        paper["model.activation"] = ", ".join(ran)
+    here = science(recipe)
+    return tuple(Difference(key, paper[key], here[key]) for key in here if here[key] != paper[key])

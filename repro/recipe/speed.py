@@ -1,0 +1,28 @@
+"""A forecast of training speed, until it is measured."""
+
+from repro.recipe import flops
+from repro.recipe.schema import Machine, Recipe
+
+# Narrow matrices do not fill a GPU: half of what a wide model reaches is reached at this d_model. Ours, drawn through
+# public records on an H100: 27 % at 768 (modded-nanogpt, 124M), about 40 % at 2048 (nanotron, Llama 1B).
+HALF_WIDTH = 830
+EXPECTED_AT = 2048  # d_model of the models that a machine's expected_mfu speaks of
+
+
+def mfu(recipe: Recipe, machine: Machine) -> float:
+    """The share of the machine's peak that a recipe is expected to reach: ``expected_mfu`` for a 1B model, on a GPU
+    less for narrower ones, as ``d_model / (d_model + HALF_WIDTH)``.
+    """
+    if machine.accelerator == "cpu":
+        return machine.expected_mfu
+    return min(1.0, machine.expected_mfu * _filled(recipe.model.d_model) / _filled(EXPECTED_AT))
+
+
+def tokens_per_second(recipe: Recipe, machine: Machine) -> float:
+    """Of the whole machine, by the causal count of FLOPs; communication is not counted apart."""
+    per_token = flops.per_token(recipe.model, recipe.data.context).causal
+    return mfu(recipe, machine) * machine.peak_tflops * 1e12 * machine.world_size / per_token
+
+
+def _filled(d_model: int) -> float:
+    return d_model / (d_model + HALF_WIDTH)

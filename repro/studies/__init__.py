@@ -1,0 +1,1 @@
+"""Many runs at once, each a process of its own."""

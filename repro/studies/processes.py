@@ -1,0 +1,134 @@
+"""Runs as processes: started a few at a time, watched through the files they write."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from repro.errors import CheckFailed, Preempted
+
+
+@dataclass
+class Arm:
+    """One run of a recipe: the command, the folder it writes and, once started, its process.
+
+    Args:
+        name: how the table calls it.
+        command: arguments of ``repro``.
+        folder: the run folder, whose ``metrics.csv`` tells how far it is.
+        steps: optimizer steps in all.
+        interrupt_at: the step after which to ask it to stop and then start it again; None to leave it alone.
+    """
+
+    name: str
+    command: Sequence[str]
+    folder: Path
+    steps: int
+    interrupt_at: int | None = None
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    seconds: float | None = None
+    interrupted: bool = False
+    latest: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def log(self) -> Path:
+        """What the process said."""
+        return self.folder.with_suffix(".log")
+
+    def start(self, environment: dict[str, str]) -> None:
+        """Start the process, away from the terminal's Ctrl-C, which is ours to pass on."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.started = self.started or time.monotonic()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "repro", *self.command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def look(self) -> None:
+        """Read how far the run is, and interrupt it if that is what it is for."""
+        for row in _rows(self.folder / "metrics.csv"):
+            self.latest |= {key: value for key, value in row.items() if value}
+        if self.interrupt_at is not None and not self.interrupted and self.step >= self.interrupt_at:
+            self.interrupted = True
+            self.stop()
+
+    def stop(self) -> None:
+        """Ask the process to save and stop."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+
+    @property
+    def step(self) -> int:
+        """The last step that was logged."""
+        return int(self.latest.get("step", 0))
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time to the end at the pace so far; unknown before the first rows."""
+        if self.seconds is not None:
+            return 0.0
+        if not self.step or not self.started:
+            return None
+        return (time.monotonic() - self.started) * (self.steps - self.step) / self.step
+
+
+def run_all(arms: Sequence[Arm], *, at_once: int, threads: int | None, show: Callable[[], None]) -> None:
+    """Run every arm to its end, ``at_once`` at a time, calling ``show`` a few times a second.
+
+    Raises:
+        CheckFailed: an arm ended with an error; the others are asked to stop first.
+    """
+    environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
+    waiting, running = list(arms), list[Arm]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                running.append(waiting.pop(0))
+                running[-1].start(environment)
+            time.sleep(0.2)
+            for arm in list(running):
+                arm.look()
+                if _ended(arm, environment):
+                    running.remove(arm)
+            show()
+    finally:
+        for arm in running:
+            arm.stop()
+        for arm in running:
+            assert arm.process is not None
+            arm.process.wait()
+
+
+def _ended(arm: Arm, environment: dict[str, str]) -> bool:
+    assert arm.process is not None
+    code = arm.process.poll()
+    if code is None:
+        return False
+    if code == Preempted.exit_code and arm.interrupted:
+        arm.start(environment)
+        arm.interrupt_at = None
+        return False
+    arm.look()
+    arm.seconds = time.monotonic() - arm.started
+    if code:
+        said = arm.log.read_text(errors="replace").strip().splitlines() or ["nothing"]
+        raise CheckFailed(f"{arm.name} ended with exit code {code} and said: {said[-1]} (all of it: {arm.log})")
+    return True
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))

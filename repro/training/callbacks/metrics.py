@@ -1,0 +1,126 @@
+"""Loss, throughput and rate, averaged over a few steps and given to every logger."""
+
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from repro.models.parameters import kinds
+from repro.training.callbacks import at_step, due
+from repro.training.callbacks.guard import GradientGuard
+
+EVERY = 10  # steps a row; reading the loss waits for the device
+
+
+class Metrics(lightning.Callback):
+    """Logs a row every :data:`EVERY` steps: means over the steps since the last row.
+
+    Args:
+        guard: knows the gradient's norm.
+        tokens_per_step: global batch in tokens.
+        flops_per_token: training FLOPs, attention counted causally.
+        peak_flops: of all devices together, per second; None where a share of peak means nothing, as on a CPU.
+    """
+
+    def __init__(
+        self, guard: GradientGuard, *, tokens_per_step: int, flops_per_token: float, peak_flops: float | None
+    ) -> None:
+        self.guard = guard
+        self.tokens_per_step, self.flops_per_token, self.peak_flops = tokens_per_step, flops_per_token, peak_flops
+        self.loss_sum: Tensor | float = 0.0
+        self.steps = 0
+        self.steps_timed = 0
+        self.started: float | None = None
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Start the clock with the first batch of a row, so that validation and checkpoints are not counted."""
+        if self.started is None:
+            self.started = time.perf_counter()
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Tensor | Mapping[str, Any] | None,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Add the loss, without waiting for it, and log when a row is full."""
+        assert isinstance(outputs, Mapping)
+        self.loss_sum = self.loss_sum + outputs["loss"].detach()  # Lightning has divided it by the accumulation
+        if at_step(trainer, batch_idx):
+            self.steps += 1
+            self.steps_timed += 1
+        if due(trainer, batch_idx, EVERY):
+            log(trainer, self._row(trainer))
+            self.loss_sum, self.steps, self.steps_timed, self.started = 0.0, 0, 0, None
+
+    def _row(self, trainer: lightning.Trainer) -> dict[str, float]:
+        assert self.started is not None
+        loss = _mean_over_ranks(trainer, self.loss_sum) / self.steps
+        rate = self.steps_timed * self.tokens_per_step / (time.perf_counter() - self.started)
+        row = {
+            "tokens": trainer.global_step * self.tokens_per_step,
+            "loss": loss,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "grad_norm": self.guard.norm,
+            "skipped_steps": self.guard.skipped,
+            "tokens_per_second": rate,
+            "memory_gb": peak_memory(trainer.strategy.root_device),
+        }
+        return row | ({"mfu": rate * self.flops_per_token / self.peak_flops} if self.peak_flops else {})
+
+    def state_dict(self) -> dict[str, Any]:
+        """The unfinished row, so that a resumed run logs the same means."""
+        return {"loss_sum": float(self.loss_sum), "steps": self.steps}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the row that the checkpoint interrupted."""
+        self.loss_sum, self.steps = torch.tensor(state_dict["loss_sum"]), state_dict["steps"]
+
+
+class Coefficients(lightning.Callback):
+    """Logs what each activation has learned, every so many steps, as ``coefficients/<layer>/<index>``."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Gather the few scalars of each layer."""
+        if not due(trainer, batch_idx, self.every):
+            return
+        values: dict[str, float] = {}
+        kind = kinds(pl_module)
+        for name, parameter in pl_module.named_parameters():
+            if kind[name] == "coefficients":
+                whole = parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
+                layer = name.removeprefix("decoder.").removesuffix(".coeff")
+                values |= {f"coefficients/{layer}/{i}": a for i, a in enumerate(whole.detach().flatten().tolist())}
+        log(trainer, values)
+
+
+def log(trainer: lightning.Trainer, values: dict[str, float]) -> None:
+    """Give ``values`` to every logger, at the current optimizer step."""
+    for logger in trainer.loggers:
+        logger.log_metrics(values, step=trainer.global_step)
+
+
+def peak_memory(device: torch.device) -> float:
+    """The most memory that this process has held so far, in 10^9 bytes: on the GPU, or resident on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def _mean_over_ranks(trainer: lightning.Trainer, value: Tensor | float) -> float:
+    mean = trainer.strategy.reduce(torch.as_tensor(value, device=trainer.strategy.root_device), reduce_op="mean")
+    return float(mean)

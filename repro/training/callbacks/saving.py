@@ -1,0 +1,125 @@
+"""When to write a checkpoint, and how to stop at a step's border."""
+
+import shutil
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning
+import torch
+
+from repro.errors import Preempted
+from repro.recipe.schema import Checkpoints
+from repro.training import checkpoints
+from repro.training.callbacks import at_step, due
+from repro.training.callbacks.metrics import EVERY
+
+
+class Saving(lightning.Callback):
+    """Writes a checkpoint by steps, by time and at the end, and keeps the newest few.
+
+    Args:
+        folder: where they go.
+        when: how often, and how many to keep.
+        recipe: the fingerprint that each carries.
+    """
+
+    def __init__(self, folder: Path, when: Checkpoints, *, recipe: str) -> None:
+        self.folder, self.when, self.recipe = folder, when, recipe
+        self.saved_at = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save if it is time."""
+        if due(trainer, batch_idx, self.when.every) or (due(trainer, batch_idx, EVERY) and self._late(trainer)):
+            self.save(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Mark the checkpoint with the recipe that it belongs to."""
+        checkpoint["recipe"] = self.recipe
+
+    def on_load_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Count the micro-batches done as this machine would have made them: the last one may have made others."""
+        done = checkpoint["global_step"] * trainer.accumulate_grad_batches
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for count in (progress["current"], progress["total"]):  # a checkpoint is written before its batch is completed
+            count |= {"ready": done, "started": done, "processed": done, "completed": done - 1}
+
+    def _late(self, trainer: lightning.Trainer) -> bool:
+        return trainer.strategy.broadcast(time.monotonic() - self.saved_at > 60 * self.when.minutes)
+
+    def save(self, trainer: lightning.Trainer) -> None:
+        """Write the checkpoint of the current step, unless it is there, and drop the oldest ones."""
+        path = self.folder / checkpoints.name(trainer.global_step)
+        if not path.is_dir():
+            trainer.save_checkpoint(path)
+        self.saved_at = time.monotonic()
+        if trainer.is_global_zero:
+            for old in checkpoints.complete(self.folder)[: -self.when.keep]:
+                shutil.rmtree(old)
+
+
+class Interruption(lightning.Callback):
+    """Turns Ctrl-C, SIGTERM and SIGUSR1 into a checkpoint at the end of the step.
+
+    The handler only sets a flag: nothing collective runs inside it. A second Ctrl-C stops at once.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+    def __init__(self, saving: Saving) -> None:
+        self.saving = saving
+        self.asked = False
+        self.before: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Take over the signals, after Lightning has set its own handlers."""
+        self.before = {number: signal.signal(number, self._ask) for number in self.SIGNALS}
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        self._restore()
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Give the signals back, however training ended."""
+        self._restore()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save and stop if a signal came to any rank.
+
+        Raises:
+            Preempted: the checkpoint is written.
+        """
+        if not at_step(trainer, batch_idx) or not _any_rank(trainer, self.asked):
+            return
+        self.saving.save(trainer)
+        step, last = trainer.global_step, trainer.max_steps
+        raise Preempted(f"stopped after step {step:,} of {last:,}, which is saved; the same command goes on from there")
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise Preempted("stopped at once; the same command goes on from the last checkpoint")
+        self.asked = True
+
+    def _restore(self) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        self.before = {}
+
+
+def _any_rank(trainer: lightning.Trainer, flag: bool) -> bool:
+    if trainer.world_size == 1:
+        return flag
+    value = trainer.strategy.reduce(torch.tensor(float(flag), device=trainer.strategy.root_device), reduce_op="sum")
+    return bool(value > 0)

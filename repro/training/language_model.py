@@ -1,0 +1,55 @@
+"""Next-token training: the loss and the optimizer."""
+
+import lightning
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from repro.recipe.schema import Optim
+from repro.training.optimizer import adamw
+from repro.training.schedule import cosine_with_warmup
+
+
+class LanguageModel(lightning.LightningModule):
+    """Trains a decoder on packed tokens.
+
+    Knows the loss and the optimizer; does not know the architecture, the data or the machine.
+
+    Args:
+        decoder: called with tokens and targets, both ``(batch, seq)``, gives the mean loss and that of each token.
+        optim: rates, decays and warm-up of the recipe.
+        warmup_steps: optimizer steps to the peak rate.
+        total_steps: optimizer steps to the end of the cosine.
+    """
+
+    def __init__(self, decoder: nn.Module, optim: Optim, *, warmup_steps: int, total_steps: int) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.optim = optim
+        self.warmup_steps, self.total_steps = warmup_steps, total_steps
+
+    def training_step(self, batch: Tensor) -> Tensor:
+        """Mean loss in nats per token of windows ``(batch, seq + 1)``."""
+        loss: Tensor
+        loss, _ = self.decoder(*_shifted(batch))
+        return loss
+
+    @torch.no_grad()
+    def sequence_losses(self, batch: Tensor) -> Tensor:
+        """Loss of each window in nats per token: ``(batch, seq + 1)`` to ``(batch,)``."""
+        losses: Tensor
+        _, losses = self.decoder(*_shifted(batch))
+        return losses.mean(dim=-1)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW and a cosine, stepped with the optimizer."""
+        optimizer = adamw(self.decoder, self.optim)
+        floor = self.optim.min_lr / self.optim.lr
+        fraction = cosine_with_warmup(warmup=self.warmup_steps, total=self.total_steps, floor=floor)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, fraction)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _shifted(batch: Tensor) -> tuple[Tensor, Tensor]:
+    ids = batch.long()  # shards hold 16 bits a token; they widen here, on the device
+    return ids[:, :-1], ids[:, 1:]

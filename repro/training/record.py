@@ -1,0 +1,86 @@
+"""What a run writes beside its numbers: the recipe, where its values came from, the machine and the versions."""
+
+import json
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+import yaml
+
+import repro
+from repro.data.manifest import Prepared
+from repro.errors import RunError
+from repro.paths import write_whole
+from repro.recipe import Machine, Recipe
+
+PACKAGES = ("torch", "lightning", "triton", "torchvision", "tokenizers", "numpy")
+
+
+def record(folder: Path, recipe: Recipe, machine: Machine, prepared: Prepared) -> None:
+    """Write ``recipe.yaml``, ``origin.yaml``, ``machine.yaml`` and ``versions.json``.
+
+    Raises:
+        RunError: the folder holds a run on other data, which this one cannot continue.
+    """
+    _refuse_other_data(folder, prepared)
+    write_whole(folder / "recipe.yaml", _yaml(recipe.model_dump(mode="json")))
+    write_whole(folder / "origin.yaml", _yaml(recipe.origin))
+    write_whole(folder / "machine.yaml", _yaml(machine.model_dump(mode="json")))
+    write_whole(folder / "versions.json", json.dumps(versions() | {"data": prepared.manifest.fingerprint}, indent=1) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Python, the kit with its commit, torch and what else decides numbers, and the device."""
+    return {
+        "python": platform.python_version(),
+        "repro": f"{repro.__version__}{_commit()}",
+        **{package: _version(package) for package in PACKAGES},
+        "device": device(),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def device() -> str:
+    """The name of the GPU, or of the processor."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    cpu = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")] if cpu.is_file() else []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _refuse_other_data(folder: Path, prepared: Prepared) -> None:
+    path = folder / "versions.json"
+    before = json.loads(path.read_text())["data"] if path.is_file() else prepared.manifest.fingerprint
+    if before != prepared.manifest.fingerprint:
+        raise RunError(
+            f"{folder} was trained on data with fingerprint {before}, and {prepared.folder} now has "
+            f"{prepared.manifest.fingerprint}; use another --out, or put the old data back"
+        )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _commit() -> str:
+    """The commit of a checkout, marked when files differ from it; nothing for an installed wheel."""
+    here = Path(__file__).parents[2]
+    if not (here / "pyproject.toml").is_file():
+        return ""
+    try:
+        described = subprocess.run(
+            ["git", "-C", here, "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f"+{described.stdout.strip()}"
+
+
+def _yaml(tree: object) -> str:
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)

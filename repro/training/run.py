@@ -1,0 +1,106 @@
+"""One run, from its recipe to its result, in a folder of its own."""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+
+from repro.data.manifest import Prepared
+from repro.errors import RunError
+from repro.paths import write_whole
+from repro.recipe import Machine, Recipe
+from repro.training import metrics_file
+from repro.training.build import build
+from repro.training.record import record
+
+RESULT = "result.json"
+
+
+def run(
+    recipe: Recipe,
+    machine: Machine,
+    prepared: Prepared,
+    *,
+    seed: int,
+    folder: Path,
+    loggers: Sequence[Logger] = (),
+) -> dict[str, Any]:
+    """Train ``recipe`` to its end and return its result; a partial run goes on, a finished one is left as it is.
+
+    Raises:
+        RunError: the folder is in use, belongs to other data, or cannot be written.
+        Preempted: a signal came; the checkpoint is written.
+    """
+    _check_processes(machine)
+    if recipe.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; torch insists on it
+    with _writing(folder), _locked(folder):
+        if (folder / RESULT).is_file():
+            return result(folder)
+        if _is_first():
+            record(folder, recipe, machine, prepared)
+        build(recipe, machine, prepared, seed=seed, folder=folder, loggers=list(loggers)).fit()
+        if _is_first():
+            write_whole(folder / RESULT, json.dumps(_result(folder), indent=1) + "\n")
+        return result(folder)
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the run in ``folder`` has reached the end of its budget."""
+    return (folder / RESULT).is_file()
+
+
+def result(folder: Path) -> dict[str, Any]:
+    """The last losses of a finished run."""
+    read: dict[str, Any] = json.loads((folder / RESULT).read_text())
+    return read
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    rows = metrics_file.read(folder / "metrics.csv")
+    last = {key: float(row[key]) for row in rows for key in ("loss", "validation_loss", "skipped_steps") if row[key]}
+    return {"steps": int(rows[-1]["step"]), **last}
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the run folder; the lock goes with the process, however it ends."""
+    if not _is_first():
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(f"{folder} is in use by another process; wait for it, or use another --seed or --out") from None
+        yield
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = error.filename or folder
+        raise RunError(f"cannot write {where}: {error.strerror}; complete checkpoints in {folder} are untouched") from error
+
+
+def _is_first() -> bool:
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _check_processes(machine: Machine) -> None:
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != machine.world_size:
+        raise RunError(
+            f"machine {machine.name!r} has {machine.world_size} devices but {started} process(es) were started; "
+            f"start one a device with torchrun --nnodes {machine.nodes} --nproc-per-node {machine.devices}"
+        )

@@ -1,0 +1,58 @@
+"""A run as a person sees it: what will happen, how far it is, how it ended."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from repro.data.locate import ready
+from repro.data.manifest import Prepared
+from repro.data.progress import bars
+from repro.data.text import epochs
+from repro.recipe import Machine, Recipe, load, machine, runs
+from repro.recipe.parameters import count
+from repro.recipe.plan import fit
+from repro.training.build import newest
+from repro.training.callbacks.progress import ProgressLine
+from repro.training.checkpoints import step_of
+from repro.training.run import is_complete, result, run
+
+
+def start(name: str, overrides: Sequence[str], *, on: str, seed: int, out: Path | None, console: Console) -> None:
+    """Train a recipe by name, saying on ``console`` what it is, where it writes and how it goes."""
+    recipe, where = load(name, overrides), machine(on)
+    folder = runs.folder(recipe, seed, out)
+    if is_complete(folder):
+        console.print(f"already complete: {folder}\n{_losses(folder)}", highlight=False, soft_wrap=True)
+        return
+    fit(recipe, where)  # a batch that this machine cannot make is told before anything is written
+    with bars() as progress:
+        prepared = ready(recipe.data, recipe.model.vocab_size, progress=progress)
+    _introduce(recipe, where, prepared, folder, console)
+    checkpoint = newest(folder)
+    line = ProgressLine(console, steps=recipe.steps, resumed_at=step_of(checkpoint) if checkpoint else 0)
+    run(recipe, where, prepared, seed=seed, folder=folder, loggers=[line])
+    console.print(f"complete: {_losses(folder)}\ncurves: tensorboard --logdir {folder}", highlight=False, soft_wrap=True)
+
+
+def _introduce(recipe: Recipe, where: Machine, prepared: Prepared, folder: Path, console: Console) -> None:
+    counted, shared = count(recipe.model), fit(recipe, where)
+    entropy = prepared.manifest.entropies
+    lines = {
+        recipe.name: f"{counted.total:,} parameters, {counted.non_embedding:,} of them not in embeddings",
+        "budget": f"{recipe.budget.tokens:,} tokens in {recipe.steps:,} steps of {recipe.budget.tokens_per_step:,}",
+        "data": f"{recipe.data.corpus}, {prepared.tokens('train'):,} tokens, read {epochs(prepared, recipe.budget.tokens):.2g} "
+        f"times; its entropy is {entropy.unigram:.2f} (unigram) and {entropy.bigram:.2f} (bigram) nats per token",
+        "machine": f"{where.device}: {shared.micro_batch} sequences at a time, {shared.accumulation} times a step",
+        "folder": str(folder),
+    }
+    for word, text in lines.items():
+        console.print(f"[bold]{word}[/]  {text}", highlight=False, soft_wrap=True)
+    if recipe.evaluation.tasks:
+        console.print("the recipe's downstream tasks are not evaluated by this version", style="yellow")
+
+
+def _losses(folder: Path) -> str:
+    last = result(folder)
+    skipped = f", {last['skipped_steps']:.0f} steps skipped" if last["skipped_steps"] else ""
+    return f"loss {last['loss']:.4f}, validation {last['validation_loss']:.4f} nats per token after {last['steps']:,} steps{skipped}"

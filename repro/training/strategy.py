@@ -1,0 +1,135 @@
+"""How a model lies on its devices.
+
+One CPU process trains the bare model. GPUs at every world size, one included, and several CPU processes train it
+sharded by FSDP2. Both start from the same weights, write the same checkpoints and, on a CPU, give the same losses to
+the bit.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch.strategies import ModelParallelStrategy, SingleDeviceStrategy, Strategy
+from torch import nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.optim import Optimizer
+
+from repro.models.init import initialise
+from repro.models.transformer import Decoder
+from repro.training import checkpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import lightning
+    from lightning.fabric.utilities.types import _PATH
+
+
+class _DistributedCheckpoints(Strategy):
+    """Saves and restores through :mod:`repro.training.checkpoints`, after the model is on its devices."""
+
+    restore_checkpoint_after_setup = True
+    lightning_restore_optimizer = False
+
+    def lightning_module_state_dict(self) -> dict[str, Any]:
+        return {}  # gathered with the optimizer's in save_checkpoint
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        return {}
+
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        """Nothing: ``load_checkpoint`` has filled the model in place."""
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """Nothing: ``load_checkpoint`` has filled the optimizer in place."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], filepath: "_PATH", storage_options: Any = None) -> None:
+        state = checkpoints.state_of(self._trained, self.optimizers[0])
+        progress = {key: value for key, value in checkpoint.items() if key not in {"state_dict", "optimizer_states"}}
+        checkpoints.write(Path(filepath), state, progress, rank=self.global_rank)
+        self.barrier()
+
+    def load_checkpoint(self, checkpoint_path: "_PATH", weights_only: bool | None = None) -> dict[str, Any]:
+        return checkpoints.read(Path(checkpoint_path), self._trained, self.optimizers[0])
+
+    @property
+    def _trained(self) -> nn.Module:
+        assert self.model is not None
+        return self.model
+
+
+class BareModel(_DistributedCheckpoints, SingleDeviceStrategy):
+    """One process on a CPU. ``fill`` gives the model's weights their initial values."""
+
+    def __init__(self, fill: "Callable[[nn.Module], None]") -> None:
+        super().__init__(device="cpu")
+        self.fill = fill
+
+    def setup(self, trainer: "lightning.Trainer") -> None:
+        """Allocate and fill the weights, then what every strategy sets up."""
+        self._trained.to_empty(device=self.root_device)
+        self.fill(self._trained)
+        super().setup(trainer)
+
+    def teardown(self) -> None:
+        """Nothing to move off the device: the model is on the CPU, or was never allocated if the run failed before."""
+
+
+class FSDP2(_DistributedCheckpoints, ModelParallelStrategy):
+    """Weights, gradients and optimizer state sharded over all ranks, each of which reads its own share of a batch.
+
+    Lightning's strategy defaults to tensor parallelism inside a node and initialises shard by shard, which draws equal
+    shards on a CPU; this one has a single data-parallel dimension and weights that do not depend on the world size.
+    """
+
+    def __init__(self, fill: "Callable[[nn.Module], None]", *, precision: str) -> None:
+        super().__init__(data_parallel_size=1, tensor_parallel_size=1)
+        self.fill, self.precision = fill, precision
+
+    def setup_environment(self) -> None:
+        """Start the process group and lay all ranks along one dimension."""
+        super(ModelParallelStrategy, self).setup_environment()
+        self._setup_distributed()
+        self._device_mesh = init_device_mesh(self.root_device.type, (self.world_size,), mesh_dim_names=("dp_shard",))
+
+    @property
+    def distributed_sampler_kwargs(self) -> dict[str, Any]:
+        """Each rank is a data-parallel worker of its own."""
+        return {"num_replicas": self.world_size, "rank": self.global_rank}
+
+    def setup(self, trainer: "lightning.Trainer") -> None:
+        """Shard the model, then allocate and fill each shard."""
+        assert self.accelerator is not None
+        assert self.lightning_module is not None
+        self.accelerator.setup(trainer)
+        shard(self.lightning_module.decoder, self.device_mesh, self.precision)  # type: ignore[arg-type]
+        self._trained.to_empty(device=self.root_device)
+        self.fill(self._trained)
+        self.barrier()
+        self.setup_optimizers(trainer)
+        self.setup_precision_plugin()
+
+
+def shard(decoder: Decoder, mesh: DeviceMesh, precision: str) -> None:
+    """Shard ``decoder`` over ``mesh`` block by block, with ``precision`` for products and float32 for the weights.
+
+    Activations that learn are units of their own in float32: rounded to bfloat16, a coefficient of 1/3 is off by 1e-3.
+    """
+    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if precision == "bf16" else None
+    kwargs = {"mesh": mesh} | ({"mp_policy": policy} if policy else {})
+    for block in decoder.layers:
+        if any(True for _ in block.mlp.act_fn.parameters()):  # type: ignore[union-attr, operator]
+            fully_shard(block.mlp.act_fn, mesh=mesh, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))  # type: ignore[union-attr, arg-type]
+        fully_shard(block, **kwargs)
+    fully_shard(decoder, **kwargs)
+
+
+def filling(seed: int, *, d_model: int, n_layers: int) -> "Callable[[nn.Module], None]":
+    """The function that gives a training module's decoder its initial weights."""
+
+    def fill(module: nn.Module) -> None:
+        initialise(module.decoder, seed, d_model=d_model, n_layers=n_layers)  # type: ignore[arg-type]
+
+    return fill

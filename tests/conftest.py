@@ -1,0 +1,48 @@
+"""What every test has: a small prepared corpus, and recipes that train on it in a second."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores
+
+import pytest
+
+from repro.data.prepare import prepare
+from repro.recipe import load
+
+WORDS = "the order of a polynomial decides how many times its graph can turn before it leaves the page for good".split()
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """A corpus of generated modules with a vocabulary of 512, prepared by the kit's own code."""
+    root = tmp_path_factory.mktemp("corpus")
+    for number in range(60):
+        lines = (f"{WORDS[(number * i) % 19]}_{i} = {WORDS[(number + i) % 19]!r} * {i % number if number else i}" for i in range(60))
+        (root / f"module_{number}.py").write_text("\n".join(lines))
+    return prepare("python-stdlib", vocab_size=512, root=tmp_path_factory.mktemp("prepared"), roots=[root])
+
+
+SMALL = {
+    "model.vocab_size": 512,
+    "model.d_model": 16,
+    "model.n_layers": 2,
+    "model.d_ff": 48,
+    "data.context": 16,
+    "data.workers": 0,
+    "optim.warmup_tokens": 512,
+    "budget.tokens_per_step": 128,
+    "budget.tokens": 3072,
+    "validation.tokens": 512,
+    "validation.every": 8,
+    "checkpoints.every": 10,
+}
+
+
+@pytest.fixture
+def small():
+    """Makes a recipe of 24 steps on a model of a few thousand weights; ``changes`` are dotted keys."""
+
+    def make(changes=(), activation="polynorm"):
+        return load(f"dense-smoke-{activation}", [f"{key}={value}" for key, value in (SMALL | dict(changes)).items()])
+
+    return make

@@ -1,0 +1,26 @@
+"""Golden files: a change to a base or a scale shows, in the diff, what it does to each run of the paper.
+
+Write them anew with ``REPRO_WRITE_GOLDEN=1 python -m pytest tests/recipe/test_golden.py`` and read the diff.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from repro.recipe import load
+from repro.recipe.writing import as_yaml
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+NAMES = [f"dense-1b-{activation}" for activation in ("swiglu", "gelu", "relu", "polyrelu", "polynorm", "relu2")]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "dense-smoke-polynorm"])
+def test_a_recipe_resolves_to_its_golden_file(name):
+    path, resolved = GOLDEN / f"{name}.yaml", as_yaml(load(name), origin=True)
+    if os.environ.get("REPRO_WRITE_GOLDEN"):
+        path.write_text(resolved)
+    assert resolved == path.read_text(), (
+        f"{name} no longer resolves to tests/golden/{name}.yaml. If that is meant: "
+        "REPRO_WRITE_GOLDEN=1 python -m pytest tests/recipe/test_golden.py"
+    )

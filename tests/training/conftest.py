@@ -1,0 +1,62 @@
+"""Runs of the small recipe, interrupted where a test asks for it."""
+
+import dataclasses
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from repro.errors import Preempted
+from repro.recipe import machine
+from repro.training import metrics_file
+from repro.training.language_model import LanguageModel
+from repro.training.run import run
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    """All that a run computed, to be compared to the bit."""
+
+    rows: tuple
+    validation: bytes
+
+    @classmethod
+    def of(cls, folder):
+        columns = ("step", "tokens", "loss", "validation_loss", "lr", "grad_norm", "skipped_steps")
+        rows = tuple(tuple(row[c] for c in columns) for row in metrics_file.read(folder / "metrics.csv"))
+        return cls(rows, np.load(folder / "validation.npy").tobytes())
+
+
+@pytest.fixture
+def at_step(monkeypatch):
+    """Does something while a given optimizer step is computed."""
+
+    def arrange(step, action):
+        training_step = LanguageModel.training_step
+        actions = [action]
+
+        def acting(self, batch):
+            if self.trainer.global_step + 1 == step and actions:
+                actions.pop()()
+            return training_step(self, batch)
+
+        monkeypatch.setattr(LanguageModel, "training_step", acting)
+
+    return arrange
+
+
+@pytest.fixture
+def train(prepared, tmp_path, at_step):
+    """Trains a recipe in a folder and returns its numbers; ``stop_at`` sends Ctrl-C in those steps and starts it again."""
+
+    def train(recipe, name="run", *, seed=0, stop_at=()):
+        folder = tmp_path / name
+        for step in stop_at:
+            at_step(step, lambda: os.kill(os.getpid(), signal.SIGINT))
+            with pytest.raises(Preempted, match=f"stopped after step {step} of"):
+                run(recipe, machine("cpu"), prepared, seed=seed, folder=folder)
+        run(recipe, machine("cpu"), prepared, seed=seed, folder=folder)
+        return Numbers.of(folder)
+
+    return train

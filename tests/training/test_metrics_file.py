@@ -1,0 +1,32 @@
+"""The metrics file keeps its history over a resume."""
+
+from repro.training.metrics_file import COLUMNS, MetricsFile, read
+
+
+def test_rows_before_a_resume_stay_and_those_after_its_checkpoint_go(tmp_path):
+    path = tmp_path / "metrics.csv"
+    first = MetricsFile(path, resumed_at=0)
+    for step in (10, 20, 30):
+        first.log_metrics({"loss": 1 / step}, step)
+    MetricsFile(path, resumed_at=20).log_metrics({"loss": 0.5}, 30)
+    assert [(row["step"], row["loss"]) for row in read(path)] == [("10", "0.1"), ("20", "0.05"), ("30", "0.5")]
+
+
+def test_a_number_is_written_so_that_it_reads_back_equal(tmp_path):
+    file = MetricsFile(tmp_path / "metrics.csv", resumed_at=0)
+    file.log_metrics({"loss": 0.1 + 0.2, "lr": 1e-300}, 1)
+    (row,) = read(file.path)
+    assert (float(row["loss"]), float(row["lr"])) == (0.1 + 0.2, 1e-300)
+
+
+def test_a_fresh_start_forgets_an_earlier_run_that_saved_nothing(tmp_path):
+    path = tmp_path / "metrics.csv"
+    MetricsFile(path, resumed_at=0).log_metrics({"loss": 1.0}, 10)
+    MetricsFile(path, resumed_at=0)
+    assert path.read_text() == ",".join(COLUMNS) + "\n"
+
+
+def test_what_has_no_column_is_left_to_tensorboard(tmp_path):
+    file = MetricsFile(tmp_path / "metrics.csv", resumed_at=0)
+    file.log_metrics({"coefficients/layers.0/1": 0.3}, 10)
+    assert read(file.path) == []

@@ -1,0 +1,216 @@
+"""A run: once finished it stays, interrupted it goes on as if nothing had been, and its folder is its own."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from repro.errors import Diverged, Preempted, RunError
+from repro.recipe import machine, plan
+from repro.training import checkpoints
+from repro.training.language_model import LanguageModel
+from repro.training.run import is_complete, run
+from tests.conftest import SMALL
+
+
+def test_a_run_leaves_what_the_design_lists(small, train, tmp_path):
+    train(small())
+    folder = tmp_path / "run"
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {
+        "recipe.yaml",
+        "origin.yaml",
+        "machine.yaml",
+        "versions.json",
+        "metrics.csv",
+        "validation.npy",
+        "tensorboard",
+        "checkpoints",
+        "result.json",
+    }
+    assert yaml.safe_load((folder / "recipe.yaml").read_text())["model"]["activation"] == "polynorm"
+    assert np.load(folder / "validation.npy").shape == (3, 32)
+    assert json.loads((folder / "result.json").read_text())["steps"] == 24
+    assert list((folder / "tensorboard").glob("events.*"))
+
+
+def test_the_loss_falls(small, train):
+    rows = train(small()).rows
+    losses = [float(row[2]) for row in rows if row[2]]
+    assert losses[-1] < losses[0] - 0.1
+
+
+def test_a_finished_run_is_left_alone(small, train, tmp_path, monkeypatch):
+    first = train(small())
+    monkeypatch.setattr(LanguageModel, "training_step", None)  # training again would fail
+    assert train(small()) == first
+
+
+@pytest.mark.parametrize("workers", [0, 2], ids="{} workers".format)
+@pytest.mark.parametrize("stop_at", [(7,), (10,), (16,), (23,), (3, 17)], ids=str)
+def test_an_interrupted_run_equals_the_uninterrupted_one(small, train, stop_at, workers):
+    recipe = small({"data.workers": workers})
+    assert train(recipe, "interrupted", stop_at=stop_at) == train(recipe, "whole")
+
+
+def test_resuming_in_a_later_epoch_equals_the_uninterrupted_run(small, train, prepared):
+    epoch = prepared.tokens("train") // 128 + 1
+    recipe = small({"budget.tokens": 128 * (epoch + 6), "validation.every": 1000, "checkpoints.every": 1000})
+    stop = epoch - 2, epoch + 3
+    assert train(recipe, "interrupted", stop_at=stop) == train(recipe, "whole")
+
+
+CALM = {"optim.lr": 1e-3, "optim.min_lr": 1e-4}  # rounding stays rounding: at the smoke's rate it grows to a percent
+
+
+def assert_nearly_equal(ours, theirs):
+    ours, theirs = (np.array([[float(x or 0) for x in row] for row in numbers.rows]) for numbers in (ours, theirs))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def micro_batches(monkeypatch, size):
+    monkeypatch.setattr(plan, "fit", lambda recipe, machine: plan.Fit(micro_batch=size, accumulation=8 // size))
+
+
+def test_accumulated_micro_batches_make_the_same_steps(small, train, monkeypatch):
+    whole = train(small(CALM), "whole")
+    micro_batches(monkeypatch, 2)
+    parts = train(small(CALM), "parts")
+    assert_nearly_equal(parts, whole)
+    assert train(small(CALM), "interrupted", stop_at=(5,)) == parts
+
+
+@pytest.mark.parametrize(("before", "after"), [(8, 2), (1, 4)])
+def test_a_run_goes_on_with_other_micro_batches(small, prepared, train, tmp_path, at_step, monkeypatch, before, after):
+    whole = train(small(CALM), "whole")
+    micro_batches(monkeypatch, before)
+    at_step(13, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Preempted):
+        run(small(CALM), machine("cpu"), prepared, seed=0, folder=tmp_path / "run")
+    micro_batches(monkeypatch, after)
+    assert_nearly_equal(train(small(CALM), "run", stop_at=(18,)), whole)
+
+
+def test_randomness_inside_a_step_survives_a_resume(small, train):
+    recipe = small(activation="rrelu")
+    assert train(recipe, "interrupted", stop_at=(9,)) == train(recipe, "whole")
+
+
+def test_a_seed_decides_weights_and_order(small, train):
+    assert train(small(), "again", seed=1) == train(small(), "one", seed=1)
+    assert train(small(), "two", seed=2).rows[0] != train(small(), "one", seed=1).rows[0]
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_the_run_ends_finite(small, train, monkeypatch):
+    training_step = LanguageModel.training_step
+
+    def poisoned(self, batch):
+        loss = training_step(self, batch)
+        return loss * float("nan") if self.trainer.global_step == 4 else loss
+
+    monkeypatch.setattr(LanguageModel, "training_step", poisoned)
+    rows = train(small()).rows
+    assert [row[-1] for row in rows if row[-1]][-1] == "1"
+    assert np.isfinite([float(row[3]) for row in rows if row[3]]).all()
+
+
+def test_a_run_that_never_becomes_finite_is_stopped(small, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(LanguageModel, "training_step", lambda self, batch: self.decoder.norm.weight.sum() * float("nan"))
+    with pytest.raises(Diverged, match="steps in a row"):
+        run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path)
+    assert not is_complete(tmp_path)
+
+
+def test_a_folder_in_use_is_refused(small, prepared, tmp_path):
+    with (tmp_path / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RunError, match="is in use by another process; wait for it"):
+            run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path)
+
+
+def test_a_folder_with_other_data_is_refused(small, prepared, train, tmp_path):
+    train(small())
+    (tmp_path / "run" / "result.json").unlink()
+    versions = tmp_path / "run" / "versions.json"
+    versions.write_text(versions.read_text().replace(prepared.manifest.fingerprint, "0" * 12))
+    with pytest.raises(RunError, match="was trained on data with fingerprint 000000000000"):
+        run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path / "run")
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(small, prepared, train, tmp_path):
+    train(small(), "one")
+    other = small({"model.d_ff": 96})
+    (tmp_path / "two").mkdir()
+    (tmp_path / "one" / "checkpoints").rename(tmp_path / "two" / "checkpoints")
+    with pytest.raises(RunError, match="is a checkpoint of another recipe"):
+        run(other, machine("cpu"), prepared, seed=0, folder=tmp_path / "two")
+
+
+def test_a_disk_that_fills_up_ends_the_run_in_a_line_and_keeps_the_last_checkpoint(
+    small, prepared, train, tmp_path, monkeypatch
+):
+    def full(state, folder):
+        if folder.name.endswith("20"):
+            (folder / "half").write_text("")
+            raise OSError(28, "No space left on device")
+        save(state, folder)
+
+    save = checkpoints._save
+    monkeypatch.setattr(checkpoints, "_save", full)
+    with pytest.raises(RunError, match=r"cannot write the checkpoint .*step-00000020: .*No space left"):
+        run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000010"]
+    monkeypatch.undo()
+    assert train(small()) == train(small(), "whole")
+
+
+def test_machines_of_several_devices_ask_for_torchrun(small, prepared, tmp_path):
+    with pytest.raises(RunError, match=r"'a100-4x8' has 32 devices but 1 process.*torchrun --nnodes 4 --nproc-per-node 8"):
+        run(small(), machine("a100-4x8"), prepared, seed=0, folder=tmp_path)
+
+
+def test_sigterm_saves_as_ctrl_c_does(small, prepared, tmp_path, at_step):
+    at_step(5, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Preempted, match="stopped after step 5 of 24, which is saved; the same command goes on"):
+        run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path)
+    assert [path.name for path in checkpoints.complete(tmp_path / "checkpoints")] == ["step-00000005"]
+
+
+def test_a_second_ctrl_c_stops_at_once(small, prepared, tmp_path, at_step):
+    def twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    at_step(15, twice)
+    with pytest.raises(Preempted, match="stopped at once; the same command goes on from the last checkpoint"):
+        run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path)
+    assert [path.name for path in checkpoints.complete(tmp_path / "checkpoints")] == ["step-00000010"]
+
+
+def test_a_killed_process_leaves_nothing_that_a_later_run_mistakes_for_complete(small, train, prepared, tmp_path):
+    recipe, folder = small(), tmp_path / "killed"
+    overrides = [f"{key}={value}" for key, value in SMALL.items()]
+    script = f"""
+import os, signal
+from pathlib import Path
+from repro.data.manifest import Prepared
+from repro.recipe import load, machine
+from repro.training.language_model import LanguageModel
+from repro.training.run import run
+step = LanguageModel.training_step
+def killed(self, batch):
+    if self.trainer.global_step == 13:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch)
+LanguageModel.training_step = killed
+recipe = load("dense-smoke-polynorm", {overrides})
+run(recipe, machine("cpu"), Prepared.open(Path({str(prepared.folder)!r})), seed=0, folder=Path({str(folder)!r}))
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+    assert not is_complete(folder)
+    assert train(recipe, "killed") == train(recipe, "whole")
