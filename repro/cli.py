@@ -207,6 +207,6 @@ def _complain(message: str, code: int) -> int:
 
 
 def _console() -> "Console":
-    from rich.console import Console
+    from repro.recipe.display import Terminal
 
-    return Console()
+    return Terminal()

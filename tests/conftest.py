@@ -9,15 +9,18 @@ import pytest
 from repro.data.prepare import prepare
 from repro.recipe import load
 
-WORDS = "the order of a polynomial decides how many times its graph can turn before it leaves the page for good".split()
+WORDS = "the order of a polynomial decides how many times its graph can turn before it leaves the page for good"
 
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
     """A corpus of generated modules with a vocabulary of 512, prepared by the kit's own code."""
-    root = tmp_path_factory.mktemp("corpus")
+    root, words = tmp_path_factory.mktemp("corpus"), WORDS.split()
     for number in range(60):
-        lines = (f"{WORDS[(number * i) % 19]}_{i} = {WORDS[(number + i) % 19]!r} * {i % number if number else i}" for i in range(60))
+        lines = (
+            f"{words[(number * i) % 19]}_{i} = {words[(number + i) % 19]!r} * {i % number if number else i}"
+            for i in range(60)
+        )
         (root / f"module_{number}.py").write_text("\n".join(lines))
     return prepare("python-stdlib", vocab_size=512, root=tmp_path_factory.mktemp("prepared"), roots=[root])
 

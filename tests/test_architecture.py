@@ -50,7 +50,9 @@ def test_no_file_is_longer_than_300_lines(path):
 def loaded(modules):
     """What a fresh Python has loaded after importing ``modules``."""
     script = f"import sys, {modules}; print(*sys.modules)"
-    return set(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split())
+    return set(
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    )
 
 
 def test_recipes_and_claims_need_no_torch():
@@ -59,7 +61,14 @@ def test_recipes_and_claims_need_no_torch():
 
 
 def test_activations_and_kernels_need_torch_alone():
-    assert not loaded("repro.activations, repro.kernels") & {"lightning", "pydantic", "yaml", "datasets", "rich", "typer"}
+    assert not loaded("repro.activations, repro.kernels") & {
+        "lightning",
+        "pydantic",
+        "yaml",
+        "datasets",
+        "rich",
+        "typer",
+    }
 
 
 def test_the_other_lightning_is_imported_nowhere():

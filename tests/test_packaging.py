@@ -36,7 +36,9 @@ def test_conda_gets_its_packages_from_pyproject():
 
 
 def test_every_dependency_is_pinned_in_the_constraints():
-    extras = [r for extra in PROJECT["optional-dependencies"].values() for r in extra if not r.startswith(PROJECT["name"])]
+    extras = [
+        r for extra in PROJECT["optional-dependencies"].values() for r in extra if not r.startswith(PROJECT["name"])
+    ]
     assert {named(requirement) for requirement in PROJECT["dependencies"] + extras} <= pinned()
 
 
@@ -55,7 +57,12 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_carries_recipes_and_facts(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for file in ("recipes/activations.yaml", "recipes/dense/1b.yaml", "recipes/machines/cpu.yaml", "data/manifests/python-stdlib.yaml"):
+    for file in (
+        "recipes/activations.yaml",
+        "recipes/dense/1b.yaml",
+        "recipes/machines/cpu.yaml",
+        "data/manifests/python-stdlib.yaml",
+    ):
         assert f"repro/_assets/{file}" in names
 
 
@@ -66,6 +73,10 @@ def test_an_installed_wheel_lists_its_recipes_outside_the_checkout(wheel, tmp_pa
     ours = [path for path in sys.path if path.endswith("site-packages")]
     (site / "dependencies.pth").write_text("\n".join(ours))
     listed = subprocess.run(
-        [tmp_path / "venv" / "bin" / "python", "-m", "repro", "list"], cwd=tmp_path, capture_output=True, text=True, check=True
+        [tmp_path / "venv" / "bin" / "python", "-m", "repro", "list"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "dense-1b-polynorm" in listed.stdout

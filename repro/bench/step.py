@@ -27,7 +27,7 @@ def measure(machine: Machine, prepared: Prepared, *, rounds: int = 3) -> Iterato
 
     Both do the same arithmetic on the same batches and take turns, so that a machine that slows down slows both.
     """
-    recipe = load("dense-smoke-polynorm", [f"tokens={STEPS * 1024}"])
+    recipe = load("dense-smoke-polynorm", [f"budget.tokens={STEPS * 1024}"])
     bare, trained = [], []
     for _ in range(rounds):
         bare.append(_bare(recipe, prepared))

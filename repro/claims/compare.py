@@ -55,7 +55,9 @@ def read(folder: Path) -> Arm:
     runs = [folder] if folder.name.startswith("seed-") else sorted(folder.glob("seed-*"))
     finished = [run for run in runs if (run / "result.json").is_file()]
     if not finished:
-        raise RunError(f"{folder} holds no finished run: start it with `repro run`, the same command goes on with a partial one")
+        raise RunError(
+            f"{folder} holds no finished run: start it with `repro run`, the same command goes on with a partial one"
+        )
     data = {json.loads((run / "versions.json").read_text())["data"] for run in finished}
     if len(data) > 1:
         raise RunError(f"the runs in {folder} were trained on different data ({', '.join(sorted(data))})")
@@ -75,9 +77,13 @@ def compare(arms: list[Arm]) -> list[Comparison]:
 def _pair(a: Arm, b: Arm) -> Comparison:
     shared = sorted(a.losses.keys() & b.losses.keys())
     if not shared:
-        raise RunError(f"{a.name} has seeds {sorted(a.losses)} and {b.name} has {sorted(b.losses)}: no seed in common to pair")
+        raise RunError(
+            f"{a.name} has seeds {sorted(a.losses)} and {b.name} has {sorted(b.losses)}: no seed in common to pair"
+        )
     if a.data != b.data or any(a.losses[seed].shape != b.losses[seed].shape for seed in shared):
-        raise RunError(f"{a.name} and {b.name} were validated on different sequences, so their losses cannot be compared")
+        raise RunError(
+            f"{a.name} and {b.name} were validated on different sequences, so their losses cannot be compared"
+        )
     return Comparison(a.name, b.name, {s: float(np.mean(a.losses[s] - b.losses[s], dtype=np.float64)) for s in shared})
 
 

@@ -31,7 +31,9 @@ def curves(runs: Mapping[str, Path], path: Path, *, levels: Mapping[str, float],
     for axes, what in ((left, "training loss"), (right, "validation loss")):
         for number, (name, level) in enumerate(levels.items()):
             axes.axhline(level, color="0.5", linewidth=0.8, linestyle=STYLES[number])
-            axes.annotate(name, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="0.35")
+            axes.annotate(
+                name, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="0.35"
+            )
         axes.set(xlabel="tokens (thousands)", title=what)
         axes.spines[["top", "right"]].set_visible(False)
     left.set_ylabel("nats per token")

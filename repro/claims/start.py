@@ -31,7 +31,9 @@ def _folder(text: str) -> Path:
 
 
 def _table(pairs: Sequence[Comparison]) -> Table:
-    view = Table(box=None, header_style="bold", pad_edge=False, title="validation loss, nats per token", title_justify="left")
+    view = Table(
+        box=None, header_style="bold", pad_edge=False, title="validation loss, nats per token", title_justify="left"
+    )
     for column in ("a", "b"):
         view.add_column(column)
     for column in ("seeds", "mean a - b"):

@@ -25,14 +25,16 @@ def start(dataset: str, settings: Sequence[str], *, console: Console) -> None:
 def describe(prepared: Prepared) -> str:
     """What a prepared set holds, in a few lines."""
     manifest = prepared.manifest
-    splits = [f"{name}: {total.tokens:,} tokens of {total.documents:,} documents" for name, total in manifest.totals.items()]
+    splits = [
+        f"{name}: {total.tokens:,} tokens of {total.documents:,} documents" for name, total in manifest.totals.items()
+    ]
     entropy = manifest.entropies
+    models = f"a unigram model reaches {entropy.unigram:.3f}, a bigram model {entropy.bigram:.3f} nats per token"
     return "\n".join(
         [
             f"{prepared.folder} is complete and verified, fingerprint {manifest.fingerprint}",
             *splits,
-            f"{entropy.bytes_per_token:.2f} bytes per token; a unigram model reaches {entropy.unigram:.3f}, "
-            f"a bigram model {entropy.bigram:.3f} nats per token on validation",
+            f"{entropy.bytes_per_token:.2f} bytes per token; {models} on validation",
         ]
     )
 
@@ -41,7 +43,9 @@ def _vocab_size(settings: Sequence[str]) -> int | None:
     for setting in settings:
         key, _, value = setting.partition("=")
         if key != "vocab_size":
-            raise DataError(f"prepare has no setting {key!r}.{nearest(key, ['vocab_size']) or ' There is: vocab_size.'}")
+            raise DataError(
+                f"prepare has no setting {key!r}.{nearest(key, ['vocab_size']) or ' There is: vocab_size.'}"
+            )
         if not value.isdecimal():
             raise DataError(f"vocab_size={value}: expected a whole number, such as vocab_size=8192")
         return int(value)

@@ -171,7 +171,14 @@ class TextData(lightning.LightningDataModule):
 
     def _loader(self, windows: TokenWindows, batches: Any, workers: int) -> StepLoader:
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return StepLoader(windows, batch_sampler=batches, num_workers=workers, collate_fn=_as_it_is, pin_memory=on_gpu)
+        return StepLoader(
+            windows,
+            batch_sampler=batches,
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            pin_memory=on_gpu,
+            generator=torch.Generator(),  # a loader draws a number for its workers; not from the model's generator
+        )
 
 
 def epochs(prepared: Prepared, tokens: int) -> float:

@@ -62,7 +62,7 @@ def encode(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[NDArray[np.ui
     """
     with ThreadPoolExecutor(1) as helper:
         joined: Future[NDArray[np.uint32]] | None = None
-        for batch in _batches(texts):
+        for batch in batches(texts):
             encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
             if joined:
                 yield joined.result()
@@ -76,7 +76,8 @@ def _join(encodings: Sequence[Encoding]) -> NDArray[np.uint32]:
     return np.array(ids, dtype=np.uint32)
 
 
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+def batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """The texts in lists of a few megabytes each."""
     batch: list[str] = []
     size = 0
     for text in texts:

@@ -18,8 +18,8 @@ def initialise(decoder: nn.Module, seed: int, *, d_model: int, n_layers: int) ->
     """Fill every parameter of ``decoder`` in place, also when it is sharded over devices.
 
     Matrices and embeddings are drawn from N(0, 2 / (5 d_model)), and those that write to the residual stream from
-    1 / (2 n_layers) of that variance (official script: ``--init-method-std`` and Megatron's scaled output layers). Norms
-    and coefficients take what their own ``reset_parameters`` gives.
+    1 / (2 n_layers) of that variance (official script: ``--init-method-std`` and Megatron's scaled output layers).
+    Norms and coefficients take what their own ``reset_parameters`` gives.
     """
     std = math.sqrt(2 / (5 * d_model))
     for path, module in decoder.named_modules():

@@ -49,7 +49,8 @@ def checked(section: type[S], values: Mapping[str, Any], place: str, origin: Map
     try:
         return section.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(_in_words(error.errors()[0], section, place, origin or {})) from None
+        first = min(error.errors(), key=_weight)
+        raise RecipeError(_in_words(first, section, place, origin or {})) from None
 
 
 def as_typed(value: Any) -> str:
@@ -57,6 +58,11 @@ def as_typed(value: Any) -> str:
     if value is None:
         return "empty"
     return repr(value) if isinstance(value, str | float) else json.dumps(value, default=str)
+
+
+def _weight(error: ErrorDetails) -> int:
+    """Misspelt keys before wrong values, and missing ones last: the misspelt one is often the one that is missing."""
+    return {"extra_forbidden": 0, "missing": 2}.get(error["type"], 1)
 
 
 def _in_words(error: ErrorDetails, section: type[Section], place: str, origin: Mapping[str, str]) -> str:

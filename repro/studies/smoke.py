@@ -143,7 +143,9 @@ def _resumed(arm: Arm, twin: Arm) -> Check:
     return Check(
         "a run that was interrupted and resumed equals one that was not, to the bit",
         twin.interrupted and logged and np.array_equal(ours, theirs),
-        f"{ours.size:,} validation losses compared" if twin.interrupted else "the run ended before it could be interrupted",
+        f"{ours.size:,} validation losses compared"
+        if twin.interrupted
+        else "the run ended before it could be interrupted",
     )
 
 

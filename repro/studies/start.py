@@ -3,7 +3,6 @@
 import datetime
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
@@ -34,15 +33,16 @@ def start(name: str | None, *, everything: bool, on: str, console: Console) -> N
         {load(arm).model.activation: runs.folder(load(arm), SEED, out) for arm in arms},
         out / "curves.png",
         levels={"unigram entropy": entropy.unigram, "bigram entropy": entropy.bigram},
-        title=f"{recipe.family}-{recipe.scale} on {recipe.data.corpus}, one seed: a test of the software, not of the paper",
+        title=f"{recipe.family}-{recipe.scale} on {recipe.data.corpus}, one seed: tests the software, not the paper",
     )
     report(outcome, console)
-    console.print(f"\ncurves       {out / 'curves.png'}\nTensorBoard  tensorboard --logdir {out}", highlight=False, soft_wrap=True)
+    where = f"\ncurves       {out / 'curves.png'}\nTensorBoard  tensorboard --logdir {out}"
+    console.print(where, highlight=False, soft_wrap=True)
     console.print(CAVEAT, style="bold")
 
 
 def _arms(name: str | None, *, everything: bool) -> Sequence[str]:
-    """Names at the smoke's scale: the given recipe's own, every admissible one, or the six of the paper's comparison."""
+    """Names at the smoke's scale: that of the given recipe, every admissible one, or the six of the comparison."""
     if name is not None:
         recipe = load(name)
         return [f"{recipe.family}-smoke-{recipe.model.activation}"]

@@ -41,7 +41,9 @@ class Training:
             raise KeyboardInterrupt from None  # what Lightning makes of a Ctrl-C before the first step
 
 
-def build(recipe: Recipe, machine: Machine, prepared: Prepared, *, seed: int, folder: Path, loggers: list[Logger]) -> Training:
+def build(
+    recipe: Recipe, machine: Machine, prepared: Prepared, *, seed: int, folder: Path, loggers: list[Logger]
+) -> Training:
     """Everything that trains ``recipe`` on ``machine`` and writes to ``folder``.
 
     Args:

@@ -15,14 +15,16 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
 from torch import nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import (
     get_model_state_dict,
     get_optimizer_state_dict,
     set_model_state_dict,
     set_optimizer_state_dict,
 )
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.optim import Optimizer
 
 from repro.errors import RunError
@@ -76,16 +78,18 @@ def write(path: Path, state: dict[str, Any], progress: dict[str, Any], *, rank: 
         if rank == 0:
             torch.save(progress, aside / _PROGRESS)
             aside.rename(path)
-    except (OSError, RuntimeError, dcp.api.CheckpointException) as error:
+    except (OSError, RuntimeError, CheckpointException) as error:
         shutil.rmtree(aside, ignore_errors=True)
-        raise RunError(f"cannot write the checkpoint {path}: {_cause(error)}; earlier checkpoints are untouched") from error
+        raise RunError(
+            f"cannot write the checkpoint {path}: {_cause(error)}; earlier checkpoints are untouched"
+        ) from error
 
 
 def read(path: Path, model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
     """Load weights and optimizer state in place, on any number of ranks, and return the progress."""
     state = state_of(model, optimizer)
     with _readable(path), _alone_on_purpose():
-        dcp.load(state, checkpoint_id=path, no_dist=not dist.is_initialized())
+        load(state, checkpoint_id=path, no_dist=not dist.is_initialized())
     set_model_state_dict(model, state["model"])
     set_optimizer_state_dict(model, optimizer, state["optimizer"])
     return _progress(path)
@@ -101,13 +105,15 @@ def _progress(path: Path) -> dict[str, Any]:
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, dcp.api.CheckpointException) as error:
-        raise RunError(f"cannot read the checkpoint {path}: {_cause(error)}; remove it to go on from an earlier one") from error
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, CheckpointException) as error:
+        raise RunError(
+            f"cannot read the checkpoint {path}: {_cause(error)}; remove it to go on from an earlier one"
+        ) from error
 
 
 def _save(state: dict[str, Any], folder: Path) -> None:
     with _alone_on_purpose():
-        dcp.save(state, checkpoint_id=folder, no_dist=not dist.is_initialized())
+        save(state, checkpoint_id=folder, no_dist=not dist.is_initialized())
 
 
 @contextlib.contextmanager
@@ -120,6 +126,6 @@ def _alone_on_purpose() -> Iterator[None]:
 
 def _cause(error: BaseException) -> str:
     """The first line of the innermost reason, since torch wraps what the disk said in a report of every rank."""
-    if isinstance(error, dcp.api.CheckpointException):
+    if isinstance(error, CheckpointException):
         error = next(iter(error.failures.values()))[0]
     return (str(error).splitlines() or [type(error).__name__])[0]

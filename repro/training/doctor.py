@@ -42,7 +42,9 @@ def _packages() -> Iterator[Finding]:
         missing = found[package] == "absent"
         needed = package != "triton" or sys.platform == "linux"
         yield Finding(package, not missing or not needed, found[package], "pip install -e . -c constraints.txt")
-    yield _import("torchvision", "torch and torchvision come from different indexes: install both with one plain pip command")
+    yield _import(
+        "torchvision", "torch and torchvision come from different indexes: install both with one plain pip command"
+    )
 
 
 def _import(package: str, remedy: str) -> Finding:
@@ -58,8 +60,12 @@ def _gpu() -> Iterator[Finding]:
         yield Finding("GPU", True, "none that torch can use; training runs on the CPU in float32")
         return
     properties = torch.cuda.get_device_properties(0)
-    yield Finding("GPU", True, f"{torch.cuda.device_count()} x {properties.name}, {properties.total_memory / 1e9:.0f} GB")
-    yield _try("matrix product in bfloat16", _product, "the driver and torch's CUDA do not fit: see the driver's version")
+    yield Finding(
+        "GPU", True, f"{torch.cuda.device_count()} x {properties.name}, {properties.total_memory / 1e9:.0f} GB"
+    )
+    yield _try(
+        "matrix product in bfloat16", _product, "the driver and torch's CUDA do not fit: see the driver's version"
+    )
     yield _import("triton", "fused kernels fall back to torch; pip install triton")
     nccl = torch.distributed.is_nccl_available()
     yield Finding("NCCL", nccl, "available" if nccl else "absent", "several GPUs need a torch built with NCCL")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from repro.paths import write_whole
+from repro.training.ranks import is_first
 
 COLUMNS = (
     "step",
@@ -37,7 +37,7 @@ class MetricsFile(Logger):
         super().__init__()
         self.path = path
         rows = [row for row in read(path) if int(row["step"]) <= resumed_at] if path.is_file() else []
-        if rank_zero_only.rank == 0:
+        if is_first():
             write_whole(path, _text(rows, header=True))
 
     @property
@@ -50,15 +50,13 @@ class MetricsFile(Logger):
         """None: there is one file a run."""
         return ""
 
-    @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: the run folder holds the recipe."""
 
-    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append the values that have a column; others, such as coefficients, are for TensorBoard."""
         known = {key: value for key, value in metrics.items() if key in COLUMNS}
-        if known:
+        if known and is_first():
             with self.path.open("a", newline="") as file:
                 file.write(_text([{"step": step, **known}], header=False))
 

@@ -28,7 +28,9 @@ def record(folder: Path, recipe: Recipe, machine: Machine, prepared: Prepared) -
     write_whole(folder / "recipe.yaml", _yaml(recipe.model_dump(mode="json")))
     write_whole(folder / "origin.yaml", _yaml(recipe.origin))
     write_whole(folder / "machine.yaml", _yaml(machine.model_dump(mode="json")))
-    write_whole(folder / "versions.json", json.dumps(versions() | {"data": prepared.manifest.fingerprint}, indent=1) + "\n")
+    write_whole(
+        folder / "versions.json", json.dumps(versions() | {"data": prepared.manifest.fingerprint}, indent=1) + "\n"
+    )
 
 
 def versions() -> dict[str, str]:
@@ -47,7 +49,11 @@ def device() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     cpu = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")] if cpu.is_file() else []
+    names = (
+        [line.split(":")[1].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")]
+        if cpu.is_file()
+        else []
+    )
     return names[0] if names else platform.processor() or platform.machine()
 
 
@@ -75,7 +81,10 @@ def _commit() -> str:
         return ""
     try:
         described = subprocess.run(
-            ["git", "-C", here, "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True, check=True
+            ["git", "-C", here, "describe", "--always", "--dirty", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return ""

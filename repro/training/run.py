@@ -16,6 +16,7 @@ from repro.paths import write_whole
 from repro.recipe import Machine, Recipe
 from repro.training import metrics_file
 from repro.training.build import build
+from repro.training.ranks import is_first, started
 from repro.training.record import record
 
 RESULT = "result.json"
@@ -29,8 +30,8 @@ def run(
     seed: int,
     folder: Path,
     loggers: Sequence[Logger] = (),
-) -> dict[str, Any]:
-    """Train ``recipe`` to its end and return its result; a partial run goes on, a finished one is left as it is.
+) -> None:
+    """Train ``recipe`` to its end; a partial run goes on, a finished one is left as it is.
 
     Raises:
         RunError: the folder is in use, belongs to other data, or cannot be written.
@@ -40,14 +41,13 @@ def run(
     if recipe.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; torch insists on it
     with _writing(folder), _locked(folder):
-        if (folder / RESULT).is_file():
-            return result(folder)
-        if _is_first():
+        if is_complete(folder):
+            return
+        if is_first():
             record(folder, recipe, machine, prepared)
         build(recipe, machine, prepared, seed=seed, folder=folder, loggers=list(loggers)).fit()
-        if _is_first():
+        if is_first():
             write_whole(folder / RESULT, json.dumps(_result(folder), indent=1) + "\n")
-        return result(folder)
 
 
 def is_complete(folder: Path) -> bool:
@@ -70,7 +70,7 @@ def _result(folder: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the run folder; the lock goes with the process, however it ends."""
-    if not _is_first():
+    if not is_first():
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,9 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RunError(f"{folder} is in use by another process; wait for it, or use another --seed or --out") from None
+            raise RunError(
+                f"{folder} is in use by another process; wait for it, or use another --seed or --out"
+            ) from None
         yield
 
 
@@ -90,17 +92,14 @@ def _writing(folder: Path) -> Iterator[None]:
         if error.errno is None:
             raise
         where = error.filename or folder
-        raise RunError(f"cannot write {where}: {error.strerror}; complete checkpoints in {folder} are untouched") from error
-
-
-def _is_first() -> bool:
-    return int(os.environ.get("RANK", "0")) == 0
+        raise RunError(
+            f"cannot write {where}: {error.strerror}; complete checkpoints in {folder} are untouched"
+        ) from error
 
 
 def _check_processes(machine: Machine) -> None:
-    started = int(os.environ.get("WORLD_SIZE", "1"))
-    if started != machine.world_size:
+    if started() != machine.world_size:
         raise RunError(
-            f"machine {machine.name!r} has {machine.world_size} devices but {started} process(es) were started; "
+            f"machine {machine.name!r} has {machine.world_size} devices but {started()} process(es) were started; "
             f"start one a device with torchrun --nnodes {machine.nodes} --nproc-per-node {machine.devices}"
         )

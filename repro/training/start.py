@@ -32,7 +32,9 @@ def start(name: str, overrides: Sequence[str], *, on: str, seed: int, out: Path 
     checkpoint = newest(folder)
     line = ProgressLine(console, steps=recipe.steps, resumed_at=step_of(checkpoint) if checkpoint else 0)
     run(recipe, where, prepared, seed=seed, folder=folder, loggers=[line])
-    console.print(f"complete: {_losses(folder)}\ncurves: tensorboard --logdir {folder}", highlight=False, soft_wrap=True)
+    console.print(
+        f"complete: {_losses(folder)}\ncurves: tensorboard --logdir {folder}", highlight=False, soft_wrap=True
+    )
 
 
 def _introduce(recipe: Recipe, where: Machine, prepared: Prepared, folder: Path, console: Console) -> None:
@@ -41,8 +43,11 @@ def _introduce(recipe: Recipe, where: Machine, prepared: Prepared, folder: Path,
     lines = {
         recipe.name: f"{counted.total:,} parameters, {counted.non_embedding:,} of them not in embeddings",
         "budget": f"{recipe.budget.tokens:,} tokens in {recipe.steps:,} steps of {recipe.budget.tokens_per_step:,}",
-        "data": f"{recipe.data.corpus}, {prepared.tokens('train'):,} tokens, read {epochs(prepared, recipe.budget.tokens):.2g} "
-        f"times; its entropy is {entropy.unigram:.2f} (unigram) and {entropy.bigram:.2f} (bigram) nats per token",
+        "data": (
+            f"{recipe.data.corpus}, {prepared.tokens('train'):,} tokens: "
+            f"{epochs(prepared, recipe.budget.tokens):.2g} epochs; entropies of {entropy.unigram:.2f} (unigram) and "
+            f"{entropy.bigram:.2f} (bigram) nats per token"
+        ),
         "machine": f"{where.device}: {shared.micro_batch} sequences at a time, {shared.accumulation} times a step",
         "folder": str(folder),
     }
@@ -55,4 +60,5 @@ def _introduce(recipe: Recipe, where: Machine, prepared: Prepared, folder: Path,
 def _losses(folder: Path) -> str:
     last = result(folder)
     skipped = f", {last['skipped_steps']:.0f} steps skipped" if last["skipped_steps"] else ""
-    return f"loss {last['loss']:.4f}, validation {last['validation_loss']:.4f} nats per token after {last['steps']:,} steps{skipped}"
+    losses = f"loss {last['loss']:.4f}, validation {last['validation_loss']:.4f} nats per token"
+    return f"{losses} after {last['steps']:,} steps{skipped}"

@@ -16,6 +16,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.optim import Optimizer
 
+from repro.models.ffn import GatedFFN, PlainFFN
 from repro.models.init import initialise
 from repro.models.transformer import Decoder
 from repro.training import checkpoints
@@ -30,13 +31,16 @@ if TYPE_CHECKING:
 class _DistributedCheckpoints(Strategy):
     """Saves and restores through :mod:`repro.training.checkpoints`, after the model is on its devices."""
 
+    global_rank: int
     restore_checkpoint_after_setup = True
     lightning_restore_optimizer = False
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
-        return {}  # gathered with the optimizer's in save_checkpoint
+        """Nothing: ``save_checkpoint`` takes weights and optimizer state where they lie."""
+        return {}
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """Nothing, for the same reason."""
         return {}
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
@@ -46,12 +50,14 @@ class _DistributedCheckpoints(Strategy):
         """Nothing: ``load_checkpoint`` has filled the optimizer in place."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: "_PATH", storage_options: Any = None) -> None:
+        """Write a checkpoint from all ranks."""
         state = checkpoints.state_of(self._trained, self.optimizers[0])
         progress = {key: value for key, value in checkpoint.items() if key not in {"state_dict", "optimizer_states"}}
         checkpoints.write(Path(filepath), state, progress, rank=self.global_rank)
         self.barrier()
 
     def load_checkpoint(self, checkpoint_path: "_PATH", weights_only: bool | None = None) -> dict[str, Any]:
+        """Fill model and optimizer, and return the rest of the checkpoint."""
         return checkpoints.read(Path(checkpoint_path), self._trained, self.optimizers[0])
 
     @property
@@ -117,13 +123,14 @@ def shard(decoder: Decoder, mesh: DeviceMesh, precision: str) -> None:
 
     Activations that learn are units of their own in float32: rounded to bfloat16, a coefficient of 1/3 is off by 1e-3.
     """
-    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if precision == "bf16" else None
-    kwargs = {"mesh": mesh} | ({"mp_policy": policy} if policy else {})
+    mixed = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    products = mixed if precision == "bf16" else MixedPrecisionPolicy()
+    for module in decoder.modules():
+        if isinstance(module, PlainFFN | GatedFFN) and any(True for _ in module.act_fn.parameters()):
+            fully_shard(module.act_fn, mesh=mesh, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))
     for block in decoder.layers:
-        if any(True for _ in block.mlp.act_fn.parameters()):  # type: ignore[union-attr, operator]
-            fully_shard(block.mlp.act_fn, mesh=mesh, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))  # type: ignore[union-attr, arg-type]
-        fully_shard(block, **kwargs)
-    fully_shard(decoder, **kwargs)
+        fully_shard(block, mesh=mesh, mp_policy=products)
+    fully_shard(decoder, mesh=mesh, mp_policy=products)
 
 
 def filling(seed: int, *, d_model: int, n_layers: int) -> "Callable[[nn.Module], None]":

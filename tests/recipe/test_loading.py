@@ -1,9 +1,11 @@
 """Recipes by name: what is laid over what, and which names there are."""
 
 import pytest
+import yaml
 
+from repro.data import tokenizer
 from repro.errors import RecipeError
-from repro.recipe import from_file, load, names
+from repro.recipe import from_file, load, names, schema
 from repro.recipe.keys import keys
 from repro.recipe.loading import admitted, families, paper_items, scales
 from repro.recipe.table import rows
@@ -98,11 +100,22 @@ def test_what_show_prints_is_read_back_as_the_same_recipe(tmp_path, name, origin
     assert set(again.origin.values()) == {str(path)}
 
 
+def test_what_a_run_records_is_read_back_as_the_same_recipe(tmp_path):
+    recipe = load("dense-1b-swiglu")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+    assert from_file(path).model_dump() == recipe.model_dump()
+
+
 def test_a_recipe_file_is_read_anew_each_time(tmp_path):
     path = tmp_path / "recipe.yaml"
     for layers in (2, 3):
         path.write_text(as_yaml(load("dense-smoke-relu", [f"n_layers={layers}"])))
         assert from_file(path).model.n_layers == layers
+
+
+def test_the_smallest_vocabulary_is_that_of_the_tokenizer_itself():
+    assert schema.SMALLEST_VOCABULARY["bpe"] == tokenizer.SMALLEST_VOCABULARY
 
 
 def test_steps_end_with_a_whole_one():

@@ -43,15 +43,24 @@ def test_a_number_beyond_reason_is_no_whole_number(text):
     ("text", "message"),
     [
         ("a: 1\na: 2", "key 'a' stands twice at line 2"),
-        ("a: [1", "expected ',' or ']', but got '<stream end>' at line 1"),
-        ("a: b: c", "mapping values are not allowed here at line 1"),
         ("? [a]\n: 1", "found unhashable key at line 1"),
+        ("a: [1", "'a: [1' is no value"),
+        ("{a: 1, a: 2}", "'{a: 1, a: 2}' is no value"),
     ],
 )
 def test_what_is_not_yaml_is_refused_with_its_line(text, message):
     with pytest.raises(RecipeError) as refused:
         parse(text, "recipes/dense/1b.yaml")
     assert str(refused.value) == f"recipes/dense/1b.yaml: {message}"
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [1\nb: 2\n", "a: 1\nb: c: d\n", "a: *nowhere\nb: 1\n", "a: !!python/name:os.system\n"]
+)
+def test_a_syntax_error_is_one_line_with_its_line(text):
+    """Its words are libyaml's or PyYAML's own."""
+    with pytest.raises(RecipeError, match=r"^recipes/dense/1b.yaml: [^\n]+ at line [12]$"):
+        parse(text, "recipes/dense/1b.yaml")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from repro.training import checkpoints
 from repro.training.language_model import LanguageModel
 from repro.training.run import is_complete, run
 from tests.conftest import SMALL
+from tests.training.conftest import CALM, assert_nearly_equal
 
 
 def test_a_run_leaves_what_the_design_lists(small, train, tmp_path):
@@ -63,14 +64,6 @@ def test_resuming_in_a_later_epoch_equals_the_uninterrupted_run(small, train, pr
     recipe = small({"budget.tokens": 128 * (epoch + 6), "validation.every": 1000, "checkpoints.every": 1000})
     stop = epoch - 2, epoch + 3
     assert train(recipe, "interrupted", stop_at=stop) == train(recipe, "whole")
-
-
-CALM = {"optim.lr": 1e-3, "optim.min_lr": 1e-4}  # rounding stays rounding: at the smoke's rate it grows to a percent
-
-
-def assert_nearly_equal(ours, theirs):
-    ours, theirs = (np.array([[float(x or 0) for x in row] for row in numbers.rows]) for numbers in (ours, theirs))
-    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
 def micro_batches(monkeypatch, size):
@@ -120,7 +113,9 @@ def test_a_step_that_is_not_finite_is_skipped_and_the_run_ends_finite(small, tra
 
 
 def test_a_run_that_never_becomes_finite_is_stopped(small, prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(LanguageModel, "training_step", lambda self, batch: self.decoder.norm.weight.sum() * float("nan"))
+    monkeypatch.setattr(
+        LanguageModel, "training_step", lambda self, batch: self.decoder.norm.weight.sum() * float("nan")
+    )
     with pytest.raises(Diverged, match="steps in a row"):
         run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path)
     assert not is_complete(tmp_path)
@@ -170,7 +165,9 @@ def test_a_disk_that_fills_up_ends_the_run_in_a_line_and_keeps_the_last_checkpoi
 
 
 def test_machines_of_several_devices_ask_for_torchrun(small, prepared, tmp_path):
-    with pytest.raises(RunError, match=r"'a100-4x8' has 32 devices but 1 process.*torchrun --nnodes 4 --nproc-per-node 8"):
+    with pytest.raises(
+        RunError, match=r"'a100-4x8' has 32 devices but 1 process.*torchrun --nnodes 4 --nproc-per-node 8"
+    ):
         run(small(), machine("a100-4x8"), prepared, seed=0, folder=tmp_path)
 
 

@@ -1,4 +1,8 @@
-"""What happens around a training step. Callbacks act in this order: guard, metrics, validation, saving, interruption."""
+"""What happens around a training step.
+
+After a step they act in this order: metrics, validation, saving, interruption. So a checkpoint of a step is written when
+all that belongs to the step is.
+"""
 
 import lightning
 
@@ -10,4 +14,6 @@ def at_step(trainer: lightning.Trainer, batch_idx: int) -> bool:
 
 def due(trainer: lightning.Trainer, batch_idx: int, every: int) -> bool:
     """Whether this micro-batch completed a step that is a multiple of ``every``, or the last one."""
-    return at_step(trainer, batch_idx) and (trainer.global_step % every == 0 or trainer.global_step == trainer.max_steps)
+    return at_step(trainer, batch_idx) and (
+        trainer.global_step % every == 0 or trainer.global_step == trainer.max_steps
+    )

@@ -19,7 +19,7 @@ EVERY = 10  # steps a row; reading the loss waits for the device
 
 
 class Metrics(lightning.Callback):
-    """Logs a row every :data:`EVERY` steps: means over the steps since the last row.
+    """Logs the first step, then a row every :data:`EVERY` steps: means over the steps since the last row.
 
     Args:
         guard: knows the gradient's norm.
@@ -57,7 +57,7 @@ class Metrics(lightning.Callback):
         if at_step(trainer, batch_idx):
             self.steps += 1
             self.steps_timed += 1
-        if due(trainer, batch_idx, EVERY):
+        if due(trainer, batch_idx, EVERY) or (at_step(trainer, batch_idx) and trainer.global_step == 1):
             log(trainer, self._row(trainer))
             self.loss_sum, self.steps, self.steps_timed, self.started = 0.0, 0, 0, None
 

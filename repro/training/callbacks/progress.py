@@ -6,7 +6,12 @@ from lightning.pytorch.loggers import Logger
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-_SHOWN = {"loss": "loss {:.3f}", "validation_loss": "validation {:.3f}", "tokens_per_second": "{:,.0f} tok/s", "mfu": "MFU {:.1%}"}
+_SHOWN = {
+    "loss": "loss {:.3f}",
+    "validation_loss": "validation {:.3f}",
+    "tokens_per_second": "{:,.0f} tok/s",
+    "mfu": "MFU {:.1%}",
+}
 
 
 class ProgressLine(Logger):

@@ -8,7 +8,7 @@ import torch
 
 
 class StepSeed(lightning.Callback):
-    """Seeds each micro-batch from (seed, micro-batch, rank), so that a resumed run draws what the uninterrupted one did."""
+    """Seeds each micro-batch from (seed, its number, rank), so that a resumed run draws what an uninterrupted one does."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed

@@ -7,6 +7,8 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+import torch.distributed as dist
+from torch import Tensor
 
 from repro.data.text import TextData
 from repro.paths import write_whole
@@ -38,7 +40,7 @@ class Validation(lightning.Callback):
         if not due(trainer, batch_idx, self.every):
             return
         assert isinstance(pl_module, LanguageModel)
-        self.losses.append(_evaluate(trainer, pl_module))
+        self.losses.append(_evaluate(trainer.datamodule, pl_module))  # type: ignore[attr-defined]
         if trainer.is_global_zero:
             file = io.BytesIO()
             np.save(file, np.stack(self.losses))
@@ -46,10 +48,16 @@ class Validation(lightning.Callback):
         log(trainer, {"validation_loss": float(self.losses[-1].mean(dtype=np.float64))})
 
 
-def _evaluate(trainer: lightning.Trainer, module: LanguageModel) -> np.ndarray[Any, Any]:
-    data: TextData = trainer.datamodule  # type: ignore[attr-defined]
+def _evaluate(data: TextData, module: LanguageModel) -> np.ndarray[Any, Any]:
     module.eval()
     mine = torch.cat([module.sequence_losses(batch.to(module.device)) for batch in data.validation_batches()])
     module.train()
-    every_rank = trainer.strategy.all_gather(mine).flatten()  # the last rank's share is padded
-    return every_rank[: data.validation_sequences].cpu().numpy()
+    return _of_all_ranks(mine)[: data.validation_sequences].cpu().numpy()  # the last rank's share is padded
+
+
+def _of_all_ranks(mine: Tensor) -> Tensor:
+    if not dist.is_initialized():
+        return mine
+    every = mine.new_empty(dist.get_world_size() * len(mine))
+    dist.all_gather_into_tensor(every, mine)
+    return every

@@ -1,0 +1,83 @@
+"""Differences between recipes, paired by seed and never between unlike things."""
+
+import json
+
+import numpy as np
+import pytest
+
+from repro.claims.compare import compare, read
+from repro.errors import RunError
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Writes finished runs of a recipe whose validation losses are given by seed."""
+
+    def write(name, losses, *, data="d0", finished=True):
+        for seed, values in losses.items():
+            folder = tmp_path / name / f"seed-{seed}"
+            folder.mkdir(parents=True)
+            (folder / "recipe.yaml").write_text(f"name: {name}\nscale: smoke\n")
+            (folder / "versions.json").write_text(json.dumps({"data": data}))
+            np.save(folder / "validation.npy", np.array([[9.0] * len(values), values], dtype=np.float32))
+            if finished:
+                (folder / "result.json").write_text("{}")
+        return tmp_path / name
+
+    return write
+
+
+def test_the_difference_is_that_of_the_last_validation_seed_by_seed(runs):
+    a = read(runs("a", {0: [1.0, 2.0], 1: [2.0, 2.0]}))
+    b = read(runs("b", {0: [2.0, 2.0], 1: [2.0, 4.0], 2: [0.0, 0.0]}))
+    (pair,) = compare([a, b])
+    assert (pair.a, pair.b) == ("a", "b")
+    assert pair.differences == {0: -0.5, 1: -1.0}
+
+
+def test_the_keys_of_the_json_stay_and_what_needs_statistics_is_null(runs):
+    (pair,) = compare([read(runs("a", {0: [1.0]})), read(runs("b", {0: [2.0]}))])
+    row = pair.row()
+    assert {
+        "a",
+        "b",
+        "verdict",
+        "difference",
+        "interval",
+        "p",
+        "p_adjusted",
+        "pairs",
+        "smallest_detectable",
+    } <= row.keys()
+    assert (row["difference"], row["pairs"], row["verdict"], row["p"]) == (-1.0, 1, None, None)
+
+
+def test_several_arms_give_every_pair(runs):
+    arms = [read(runs(name, {0: [1.0]})) for name in "abc"]
+    assert [(pair.a, pair.b) for pair in compare(arms)] == [("a", "b"), ("a", "c"), ("b", "c")]
+
+
+def test_a_run_folder_of_one_seed_is_an_arm(runs):
+    assert list(read(runs("a", {0: [1.0], 7: [1.0]}) / "seed-7").losses) == [7]
+
+
+def test_a_run_that_has_not_finished_is_no_evidence(runs):
+    with pytest.raises(RunError, match="holds no finished run: start it with `repro run`"):
+        read(runs("a", {0: [1.0]}, finished=False))
+
+
+def test_arms_without_a_common_seed_are_refused(runs):
+    with pytest.raises(RunError, match=r"a has seeds \[0\] and b has \[1\]: no seed in common"):
+        compare([read(runs("a", {0: [1.0]})), read(runs("b", {1: [1.0]}))])
+
+
+@pytest.mark.parametrize(("values", "data"), [([1.0, 1.0], "d0"), ([1.0], "d1")], ids=["more sequences", "other data"])
+def test_losses_of_different_sequences_are_not_compared(runs, values, data):
+    with pytest.raises(RunError, match="validated on different sequences"):
+        compare([read(runs("a", {0: [1.0]})), read(runs("b", {0: values}, data=data))])
+
+
+def test_runs_of_one_recipe_on_different_data_are_not_averaged(runs):
+    runs("a", {0: [1.0]})
+    with pytest.raises(RunError, match=r"were trained on different data \(d0, d1\)"):
+        read(runs("a", {1: [1.0]}, data="d1"))

@@ -1,0 +1,38 @@
+"""A small library of generated sources, and what the kit prepares from it."""
+
+import pytest
+
+from repro.data.prepare import prepare
+from tests.data.trees import library
+
+VOCABULARY = 320
+SHARD_BYTES = 8000  # several shards
+
+
+@pytest.fixture(scope="session")
+def sources_folder(tmp_path_factory):
+    return library(tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture
+def prepare_in(sources_folder):
+    """Prepares the small library below a root."""
+
+    def prepare_in(root, **changes):
+        options = {"vocab_size": VOCABULARY, "roots": [sources_folder], "shard_bytes": SHARD_BYTES}
+        return prepare("python-stdlib", root=root, **(options | changes))
+
+    return prepare_in
+
+
+@pytest.fixture
+def small_set(prepare_in, tmp_path):
+    """The small library, prepared, for a test that damages it."""
+    return prepare_in(tmp_path / "prepared")
+
+
+@pytest.fixture(scope="session")
+def shared_set(sources_folder, tmp_path_factory):
+    """The same for tests that only read."""
+    root = tmp_path_factory.mktemp("prepared")
+    return prepare("python-stdlib", vocab_size=VOCABULARY, root=root, roots=[sources_folder], shard_bytes=SHARD_BYTES)

@@ -1,0 +1,214 @@
+"""Windows of tokens, their loader, and exact resuming."""
+
+import pickle
+from types import SimpleNamespace
+
+import lightning
+import numpy as np
+import pytest
+import torch
+
+from repro.data.order import windows
+from repro.data.text import TextData, TokenWindows, epochs
+from repro.errors import DataError, RunError
+
+# From Python 3.12 a fork of a process with threads warns; the workers only read files.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+
+CONTEXT = 32
+
+
+def all_tokens(prepared, split):
+    return [prepared.map(shard) for shard in prepared.shards(split)]
+
+
+def text_data(prepared, **changes):
+    options = {"context": CONTEXT, "sequences_per_step": 8, "micro_batch": 8, "steps": 60, "seed": 1, "workers": 0}
+    return TextData(prepared, **(options | {"validation_tokens": 9 * CONTEXT + 5} | changes))
+
+
+def at(data, *, step=0, rank=0, world_size=1):
+    """``data`` as a trainer at ``step`` on one rank of several sees it."""
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    data.trainer = SimpleNamespace(global_step=step, global_rank=rank, world_size=world_size, strategy=strategy)
+    return data
+
+
+@pytest.mark.parametrize("context", [1, 7, 32, 100])
+def test_windows_follow_each_other_and_overlap_by_one_token(shared_set, context):
+    data = TokenWindows(shared_set, "train", context)
+    assert len(shared_set.shards("train")) > 2
+    index = 0
+    for tokens in all_tokens(shared_set, "train"):
+        for start in range(0, len(tokens) - context, context):
+            if index % 17 == 0:
+                assert np.array_equal(data[index].numpy(), tokens[start : start + context + 1])
+            index += 1
+    assert index == len(data)
+
+
+def test_every_token_but_a_shards_first_and_its_tail_is_a_target_once(shared_set):
+    data = TokenWindows(shared_set, "train", CONTEXT)
+    targets = data.__getitems__(np.arange(len(data)))[:, 1:].flatten().numpy()
+    kept = [tokens[1 : 1 + (len(tokens) - 1) // CONTEXT * CONTEXT] for tokens in all_tokens(shared_set, "train")]
+    assert np.array_equal(targets, np.concatenate(kept))
+
+
+def test_a_batch_is_its_windows_in_the_order_asked_for(shared_set):
+    data = TokenWindows(shared_set, "train", CONTEXT)
+    asked = [len(data) - 1, 0, 5, 5, len(data) // 2]
+    batch = data.__getitems__(asked)
+    assert batch.dtype == torch.uint16
+    assert batch.shape == (5, CONTEXT + 1)
+    assert torch.equal(batch, torch.stack([data[index] for index in asked]))
+    assert batch.long().max() < 320
+
+
+def test_a_shard_shorter_than_a_window_has_none(shared_set):
+    lengths = sorted(len(tokens) for tokens in all_tokens(shared_set, "train"))
+    assert lengths[0] < lengths[1]
+    assert len(TokenWindows(shared_set, "train", lengths[0]).shards) == len(lengths) - 1
+
+
+def test_a_split_without_a_window_says_so(shared_set):
+    with pytest.raises(DataError, match=r"the validation split of .* holds .* tokens in .*more than context=100000"):
+        TokenWindows(shared_set, "validation", 100_000)
+
+
+def test_a_process_that_is_started_afresh_maps_the_shards_itself(shared_set):
+    data = TokenWindows(shared_set, "train", CONTEXT)
+    first = data[3]
+    sent = pickle.dumps(data)
+    assert len(sent) < 10_000, "no tokens are sent"
+    assert torch.equal(pickle.loads(sent)[3], first)
+
+
+def train_batches(data, **place):
+    return [batch.clone() for batch in at(data, **place).train_dataloader()]
+
+
+def test_the_loader_gives_the_windows_of_the_order(shared_set):
+    data = text_data(shared_set, micro_batch=4)
+    batches = train_batches(data)
+    assert len(batches) == 120
+    order = windows(np.arange(60 * 8), len(data.train_windows), 1)
+    assert torch.equal(torch.cat(batches), data.train_windows.__getitems__(order))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("world_size", "micro_batch"), [(1, 4), (4, 2), (8, 1)])
+def test_global_batches_are_the_same_for_any_ranks_micro_batch_and_workers(
+    shared_set, world_size, micro_batch, workers
+):
+    reference = torch.stack(train_batches(text_data(shared_set, steps=6)))
+    data = text_data(shared_set, steps=6, micro_batch=micro_batch, workers=workers)
+    ranks = range(world_size) if workers == 0 else [world_size - 1]
+    share = 8 // world_size
+    for rank in ranks:
+        own = torch.cat(train_batches(data, rank=rank, world_size=world_size)).unflatten(0, (6, share))
+        assert torch.equal(own, reference[:, rank * share : (rank + 1) * share])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_resuming_gives_the_rest_mid_epoch_and_over_an_epochs_end(shared_set, workers):
+    an_epoch = len(text_data(shared_set).train_windows) / 8  # steps
+    steps = int(2.5 * an_epoch)
+    whole = train_batches(text_data(shared_set, steps=steps))
+    for step in (int(0.5 * an_epoch), int(an_epoch), int(1.5 * an_epoch)):
+        rest = train_batches(text_data(shared_set, steps=steps, workers=workers), step=step)
+        assert len(rest) == steps - step
+        assert all(torch.equal(a, b) for a, b in zip(rest, whole[step:], strict=True))
+
+
+@pytest.mark.parametrize("world_size", [1, 3, 4])
+def test_validation_is_the_beginning_of_its_split_in_order(shared_set, world_size):
+    data = text_data(shared_set, micro_batch=2)
+    assert data.validation_sequences == 9
+    shares = [
+        [batch.clone() for batch in at(data, rank=rank, world_size=world_size).validation_batches()]
+        for rank in range(world_size)
+    ]
+    assert len({tuple(len(batch) for batch in share) for share in shares}) == 1, "ranks step together"
+    together = torch.cat([batch for share in shares for batch in share])[:9]
+    assert torch.equal(together, data.validation_windows.__getitems__(np.arange(9)))
+
+
+def test_validation_ends_with_its_split(shared_set):
+    data = text_data(shared_set, validation_tokens=10**9)
+    assert data.validation_sequences == len(data.validation_windows)
+
+
+def test_a_validation_shorter_than_a_sequence_is_refused(shared_set):
+    with pytest.raises(DataError, match=r"^validation\.tokens=31: expected at least one sequence of context=32$"):
+        text_data(shared_set, validation_tokens=31)
+
+
+def test_a_global_batch_that_the_ranks_cannot_share_names_both_sides(shared_set):
+    with pytest.raises(DataError, match=r"^8 sequences a step do not divide into micro-batches of 4 on 3 ranks"):
+        at(text_data(shared_set, micro_batch=4), world_size=3).train_dataloader()
+
+
+def test_a_checkpoint_of_other_data_is_refused(shared_set):
+    data = text_data(shared_set)
+    data.load_state_dict(data.state_dict())
+    with pytest.raises(
+        RunError, match=r"^the checkpoint was trained on python-packages 0123, but .* holds python-stdlib"
+    ):
+        data.load_state_dict({"corpus": "python-packages", "fingerprint": "0123"})
+
+
+def test_reading_draws_no_number_from_the_models_generator(shared_set):
+    state = torch.get_rng_state()
+    data = at(text_data(shared_set))
+    next(iter(data.train_dataloader()))
+    next(iter(data.validation_batches()))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_epochs_are_counted_in_tokens(shared_set):
+    assert epochs(shared_set, 3 * shared_set.tokens("train")) == 3
+
+
+class Reader(lightning.LightningModule):
+    """Trains nothing and remembers what it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen = []
+
+    def training_step(self, batch):
+        self.seen.append(batch.clone())
+        return self.weight * batch.float().mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def read(data, until, checkpoint=None):
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        max_steps=until,
+        max_epochs=-1,
+        accumulate_grad_batches=2,
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    reader = Reader()
+    trainer.fit(reader, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    return trainer, reader.seen
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:GPU available")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_lightning_resumes_on_the_next_sample_and_does_not_warn(shared_set, tmp_path, workers):
+    options = {"micro_batch": 4, "steps": 12, "workers": workers}
+    _, whole = read(text_data(shared_set, **options), 12)
+    trainer, first = read(text_data(shared_set, **options), 5)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    _, rest = read(text_data(shared_set, **options), 12, tmp_path / "a.ckpt")
+    assert (len(first), len(rest), len(whole)) == (10, 14, 24)
+    assert all(torch.equal(a, b) for a, b in zip([*first, *rest], whole, strict=True))

@@ -1,0 +1,60 @@
+"""The models that recipes describe, held to what `repro plan` counts without building them."""
+
+import pytest
+import torch
+from torch import nn
+
+from repro import models
+from repro.models.parameters import kinds
+from repro.recipe import load, names
+from repro.recipe.parameters import count, ffn_width
+from repro.recipe.table import rows
+
+
+def on_meta(recipe):
+    with torch.device("meta"):
+        return models.from_recipe(recipe.model)
+
+
+def total(model, *wanted):
+    kind = kinds(model)
+    return sum(p.numel() for name, p in model.named_parameters() if not wanted or kind[name] in wanted)
+
+
+@pytest.mark.parametrize(
+    ("activation", "expected"),
+    [("swiglu", 1_345_423_360), ("gelu", 1_345_423_360), ("relu", 1_345_423_360), ("polynorm", 1_345_423_456)],
+)
+def test_the_papers_dense_model_has_the_published_size(activation, expected):
+    recipe = load(f"dense-1b-{activation}")
+    assert total(on_meta(recipe)) == count(recipe.model).total == expected
+
+
+def test_the_papers_dense_model_without_embeddings():
+    assert count(load("dense-1b-swiglu").model).non_embedding == 1_214_351_360
+
+
+@pytest.mark.parametrize("name", [name for name in names() if name.split("-")[1] in {"smoke", "1b"}])
+def test_plan_counts_what_the_model_has(name):
+    recipe = load(name)
+    model, counted = on_meta(recipe), count(recipe.model)
+    head_and_embedding = 2 * recipe.model.vocab_size * recipe.model.d_model
+    ffn = sum(p.numel() for name, p in model.named_parameters() if "mlp" in name and "act_fn" not in name)
+    assert total(model) == counted.total == counted.active
+    assert total(model) - head_and_embedding == counted.non_embedding
+    assert ffn == counted.ffn_matrices
+    assert total(model, "coefficients") == counted.coefficients
+
+
+def test_every_activation_gets_the_same_number_of_ffn_weights():
+    assert len({count(load(f"dense-1b-{activation}").model).ffn_matrices for activation in rows()}) == 1
+
+
+def test_the_gated_model_has_three_matrices_of_two_thirds_the_width():
+    recipe = load("dense-1b-swiglu")
+    mlp = on_meta(recipe).layers[0].mlp
+    shapes = {
+        name: tuple(module.weight.shape) for name, module in mlp.named_children() if isinstance(module, nn.Linear)
+    }
+    assert ffn_width(recipe.model) == 5504
+    assert shapes == {"gate_proj": (5504, 2048), "up_proj": (5504, 2048), "down_proj": (2048, 5504)}

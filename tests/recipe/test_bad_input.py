@@ -1,0 +1,254 @@
+"""What a person gets for a mistake: one line that names the place, what was expected and the nearest valid choice."""
+
+import pytest
+
+from repro.errors import RecipeError
+from repro.recipe import from_file, load, names
+from repro.recipe.writing import as_yaml
+
+NAMED = "no recipe is called"
+FORM = "expected family-scale-activation, such as dense-1b-polynorm"
+
+
+def refusal(name, *overrides):
+    with pytest.raises(RecipeError) as refused:
+        load(name, overrides)
+    message = str(refused.value)
+    assert "\n" not in message
+    assert refused.value.exit_code == 2
+    return message
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "dense-1b-polynrm",
+            f"{NAMED} 'dense-1b-polynrm': no activation is called 'polynrm'. Did you mean 'dense-1b-polynorm'?",
+        ),
+        (
+            "dense-1c-polynorm",
+            f"{NAMED} 'dense-1c-polynorm': no scale is called '1c'. Did you mean 'dense-1b-polynorm'?",
+        ),
+        (
+            "dens-1b-polynorm",
+            f"{NAMED} 'dens-1b-polynorm': no family is called 'dens'. Did you mean 'dense-1b-polynorm'?",
+        ),
+        (
+            "dense-1b-polyrelu-r4",
+            f"{NAMED} 'dense-1b-polyrelu-r4'; {FORM}. Did you mean 'dense-1b-polyrelu_r4'?",
+        ),
+        ("xyz", f"{NAMED} 'xyz'; {FORM}."),
+        ("", f"{NAMED} ''; {FORM}."),
+        ("a-b-c", f"{NAMED} 'a-b-c': no family is called 'a'. There are: dense."),
+        ("..-machines-cpu", f"{NAMED} '..-machines-cpu': no family is called '..'. There are: dense."),
+    ],
+)
+def test_an_unknown_name(name, message):
+    assert refusal(name) == message
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("lr=abc", "optim.lr is 'abc'; expected a number"),
+        ("lr=", "optim.lr is empty; expected a number"),
+        ("lr=on", "optim.lr is 'on'; expected a number"),
+        ("lr=true", "optim.lr is true; expected a number"),
+        ("lr=0", "optim.lr is 0; expected a number above 0"),
+        ("lr=-1e-3", "optim.lr is -0.001; expected a number above 0"),
+        ("lr=1e400", "optim.lr is inf; expected a finite number"),
+        ("lr=[1]", "optim.lr is [1]; expected a number"),
+        ("lr={a: 1}", 'optim.lr is {"a": 1}; expected a number'),
+        ("warmup_tokens=16:30", "optim.warmup_tokens is '16:30'; expected a whole number"),
+        ("n_layers=true", "model.n_layers is true; expected a whole number"),
+        ("n_layers=2.5", "model.n_layers is 2.5; expected a whole number"),
+        ("n_layers=2.0", "model.n_layers is 2.0; expected a whole number"),
+        ("n_layers=0", "model.n_layers is 0; expected a number above 0"),
+        ("n_layers=1e30", "model.n_layers is 1e+30; expected a whole number"),
+        ("workers=-1", "data.workers is -1; expected 0 or more"),
+        ("corpus=3", "data.corpus is 3; expected a word"),
+        ("precision=fp16", "precision is 'fp16'; expected 'bf16' or 'fp32'"),
+        ("tokenizer=gpt2", "data.tokenizer is 'gpt2'; expected 'bpe' or 'llama-2'"),
+        ("deterministic=on", "deterministic is 'on'; expected true or false"),
+        ("tasks=piqa", "evaluation.tasks is 'piqa'; expected a list, such as [a, b]"),
+        ("tasks=[1]", "evaluation.tasks holds 1; expected a word"),
+        ("sets=[wiki]", "validation.sets holds 'wiki'; expected 'held-out'"),
+        ("betas=[0.9]", "optim.betas is [0.9]; expected a longer list"),
+        ("betas=[1, 2, 3]", "optim.betas is [1, 2, 3]; expected a list of 2"),
+        ("betas=[0.9, 1.0]", "optim.betas holds 1.0; expected a number below 1"),
+        ("betas=0.9,0.95", "optim.betas is '0.9,0.95'; expected a list, such as [a, b]"),
+        ("spike=1", "optim.guard.spike is 1; expected a number above 1"),
+        ("lr=[1", "optim.lr: '[1' is no value"),
+    ],
+)
+def test_a_value_of_the_wrong_kind(override, message):
+    assert refusal("dense-smoke-polynorm", override) == f"the command line: {message}"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("lr", "'lr' is not key=value, such as lr=3e-4"),
+        ("optim.lrr=1", "unknown key 'optim.lrr'. Did you mean 'optim.lr'?"),
+        ("lrr=1", "unknown key 'lrr'. Did you mean 'optim.lr'?"),
+        ("d_modle=64", "unknown key 'd_modle'. Did you mean 'model.d_model'?"),
+        ("origin=x", "unknown key 'origin'. `repro show NAME` lists the keys."),
+        ("every=3", "every could be validation.every or evaluation.every or checkpoints.every; write it out"),
+        ("budget=3", "budget is a section and takes no value; its keys are budget.tokens, budget.tokens_per_step"),
+        (
+            "weight_decay=0",
+            (
+                "optim.weight_decay is a section and takes no value; its keys are "
+                "optim.weight_decay.matrices, optim.weight_decay.embeddings, optim.weight_decay.norms"
+            ),
+        ),
+        ("scale=4m", "scale follows from the recipe's name and cannot be set; choose another name"),
+        ("activation=gelu", "model.activation follows from the recipe's name and cannot be set; choose another name"),
+    ],
+)
+def test_a_key_that_cannot_be_set(override, message):
+    assert refusal("dense-smoke-polynorm", override) == f"the command line: {message}"
+
+
+def test_a_section_given_a_value():
+    message = refusal("dense-smoke-polynorm", "optim=3")
+    assert message.startswith(
+        "the command line: optim is a section and takes no value; its keys are optim.lr, optim.min_lr"
+    )
+
+
+def test_a_key_set_twice():
+    assert refusal("dense-smoke-polynorm", "lr=1e-3", "optim.lr=2e-3") == "the command line: optim.lr is set twice"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "n_heads=3",
+            (
+                "recipes/dense/smoke.yaml and the command line: d_model=64 does not divide into n_heads=3 heads of "
+                "even width, as rotary positions need"
+            ),
+        ),
+        (
+            "context=48",
+            (
+                "recipes/dense/smoke.yaml and the command line: budget.tokens_per_step=1024 is not a multiple of "
+                "data.context=48"
+            ),
+        ),
+        (
+            "validation.tokens=3",
+            "the command line and recipes/dense/smoke.yaml: validation.tokens=3 is less than one data.context=64",
+        ),
+        (
+            "vocab_size=100",
+            (
+                "the command line and recipes/dense/smoke.yaml: model.vocab_size=100 is below the 257 tokens of "
+                "data.tokenizer=bpe"
+            ),
+        ),
+        (
+            "tokenizer=llama-2",
+            (
+                "recipes/dense/smoke.yaml and the command line: model.vocab_size=4096 is below the 32000 tokens of "
+                "data.tokenizer=llama-2"
+            ),
+        ),
+        (
+            "min_lr=1",
+            "the command line and recipes/dense/smoke.yaml: min_lr=1 is above lr=0.01, where the cosine starts",
+        ),
+    ],
+)
+def test_values_that_do_not_go_together_name_both_sides(override, message):
+    assert refusal("dense-smoke-polynorm", override) == message
+
+
+def test_a_gated_width_that_is_not_whole():
+    assert refusal("dense-smoke-swiglu", "d_ff=100") == (
+        "the command line: d_ff=100 leaves a gated FFN two thirds of a width that is not whole; "
+        "expected a multiple of 3, such as 99 or 102"
+    )
+    assert load("dense-smoke-gelu", ["d_ff=100"]).model.d_ff == 100
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("optim: {lrr: 1.0e-3}", "recipes/dense/mine.yaml: unknown key 'optim.lrr'. Did you mean 'optim.lr'?"),
+        ("optim: 3", "recipes/dense/mine.yaml: optim is a section and takes no value; its keys are optim.lr,"),
+        ("optim: {}", "recipes/dense/mine.yaml: optim is a section and takes no value; its keys are optim.lr,"),
+        ("name: mine", "recipes/dense/mine.yaml: name follows from the recipe's name and cannot be set;"),
+        ("about: mine", "recipes/dense/base.yaml and recipes/dense/mine.yaml: shows is missing"),
+        ("about: a\nabout: b", "recipes/dense/mine.yaml: key 'about' stands twice at line 2"),
+        ("paper_items: [relu]", "recipes/dense/mine.yaml: paper_items is ['relu']; expected activations with tables"),
+    ],
+)
+def test_a_scale_with_a_mistake_names_its_file(copied, line, message):
+    (copied / "dense" / "mine.yaml").write_text(line)
+    assert refusal("dense-mine-relu").startswith(message)
+
+
+def test_a_base_that_admits_what_there_is_not(copied):
+    base = copied / "dense" / "base.yaml"
+    base.write_text(base.read_text().replace("admits: all ", "admits: [relu, polynrm] "))
+    with pytest.raises(RecipeError) as refused:
+        names()
+    assert str(refused.value) == (
+        "recipes/dense/base.yaml: admits is ['relu', 'polynrm']; expected all, or a list of rows of activations.yaml"
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("swish: {builds: SiLU, kept: 2}", "recipes/activations.yaml: swish: paper is missing"),
+        (
+            "swish: {builds: SiLU, kept: two, paper: x}",
+            "recipes/activations.yaml: swish: kept is 'two'; expected a whole",
+        ),
+        (
+            "swish: {bilds: SiLU, kept: 2, paper: x}",
+            "recipes/activations.yaml: swish: unknown key 'bilds'. Did you mean 'builds'?",
+        ),
+        (
+            "swish: {builds: SiLU, kept: 2, paper: x, gatted: true}",
+            "recipes/activations.yaml: swish: unknown key 'gatted'. Did you mean 'gated'?",
+        ),
+        ("swish: SiLU", "recipes/activations.yaml: swish holds str; expected keys with values"),
+        (
+            "si-lu: {builds: SiLU, kept: 2, paper: x}",
+            "recipes/activations.yaml: 'si-lu' has a hyphen, which separates the words of a recipe's name",
+        ),
+    ],
+)
+def test_a_row_with_a_mistake_names_the_table(copied, row, message):
+    (copied / "activations.yaml").write_text(row)
+    assert refusal("dense-1b-relu").startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("d_model: 64", "d_model: wide", "model.d_model is 'wide'; expected a whole number"),
+        ("d_model: 64", "d_modle: 64", "unknown key 'model.d_modle'. Did you mean 'model.d_model'?"),
+        ("  d_model: 64\n", "", "model.d_model is missing"),
+        (
+            "activation: relu",
+            "activation: rele",
+            "name=dense-smoke-relu does not spell family, scale and model.activation",
+        ),
+        ("relu", "rele", "no activation is called 'rele'. Did you mean 'relu'?"),
+        ("keep: 2", "keep: 2\n  keep: 3", "key 'keep' stands twice at line"),
+    ],
+)
+def test_a_run_folders_recipe_with_a_mistake_names_the_file(tmp_path, old, new, message):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(as_yaml(load("dense-smoke-relu")).replace(old, new))
+    with pytest.raises(RecipeError) as refused:
+        from_file(path)
+    assert str(refused.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(refused.value)

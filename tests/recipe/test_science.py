@@ -1,0 +1,73 @@
+"""What decides a run's numbers, and where it differs from the paper."""
+
+import re
+
+import pytest
+
+from repro.recipe import fingerprint, load
+from repro.recipe.science import differences, science
+
+NAME = "dense-smoke-polynorm"
+ORIGINAL = fingerprint(load(NAME))
+
+
+def test_a_fingerprint_is_eight_hexadecimal_characters_and_always_the_same():
+    assert re.fullmatch("[0-9a-f]{8}", ORIGINAL)
+    assert fingerprint(load(NAME)) == fingerprint(load(NAME, ["lr=0.01", "clip=1"])) == ORIGINAL
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["workers=2", "validation.every=7", "tasks=[piqa]", "checkpoints.keep=9", "about=another", "deterministic=false"],
+)
+def test_what_changes_no_number_keeps_the_fingerprint(override):
+    assert fingerprint(load(NAME, [override])) == ORIGINAL
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "n_layers=3",
+        "corpus=other",
+        "context=32",
+        "lr=9e-3",
+        "matrices=0.2",
+        "budget.tokens=1024",
+        "precision=fp32",
+    ],
+)
+def test_science_changes_the_fingerprint(override):
+    assert fingerprint(load(NAME, [override])) != ORIGINAL
+
+
+def test_another_activation_changes_the_fingerprint():
+    assert fingerprint(load("dense-smoke-polyrelu")) != ORIGINAL
+
+
+def test_other_options_of_the_activation_change_the_fingerprint(copied):
+    table = copied / "activations.yaml"
+    before = table.read_text()
+    table.write_text(before.replace("polynorm: {builds: PolyNorm, options: {order: 3}", "polynorm: {builds: PolyNorm"))
+    assert table.read_text() != before
+    assert fingerprint(load(NAME)) != ORIGINAL
+
+
+def test_the_papers_own_recipes_do_not_differ_from_it():
+    for activation in ("swiglu", "gelu", "relu", "polyrelu", "polynorm", "relu2"):
+        assert differences(load(f"dense-1b-{activation}")) == ()
+
+
+def test_a_difference_has_both_values():
+    (found,) = differences(load("dense-1b-polynorm", ["min_lr=3e-5"]))
+    assert (found.key, found.paper, found.here) == ("optim.min_lr", 1.5e-5, 3e-5)
+
+
+def test_an_activation_that_the_paper_did_not_train_is_a_difference():
+    (found,) = differences(load("dense-1b-xielu"))
+    assert (found.key, found.here) == ("model.activation", "xielu")
+    assert "polynorm" in found.paper
+
+
+def test_science_is_model_data_optimizer_budget_and_precision():
+    assert {key.partition(".")[0] for key in science(load(NAME))} == {"model", "data", "optim", "budget", "precision"}
+    assert "data.workers" not in science(load(NAME))

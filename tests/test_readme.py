@@ -1,0 +1,68 @@
+"""The README's commands run, and its Python too."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text()
+ELSEWHERE = {"repro smoke": "make smoke", "repro bench step": "tests/bench/test_step.py"}  # minutes: run there instead
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL)
+
+
+def commands():
+    lines = [line.partition("#")[0].strip() for block in blocks("bash") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("repro ")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the commands run, one after the other, as a reader would."""
+    return tmp_path_factory.mktemp("reader")
+
+
+@pytest.mark.parametrize("command", [command for command in commands() if command not in ELSEWHERE])
+def test_the_command_works(command, folder):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "REPRO_DATA": str(folder / "data")}
+    arguments = [sys.executable, "-m", "repro", *command.split()[1:]]
+    ended = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.strip()
+
+
+def test_the_two_commands_are_what_ci_runs():
+    ci = (ROOT / ".ci" / "run").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    for command in re.findall(r"make \w+", blocks("bash")[0]):
+        assert command in ci
+        assert re.search(rf"^{command.split()[1]}:", makefile, flags=re.MULTILINE)
+
+
+def test_the_python_runs():
+    (code,) = blocks("python")
+    names = {}
+    exec(code, names)
+    names["ffn"](torch.randn(2, 512)).sum().backward()
+    names["optimizer"].step()
+    decays = {id(p): group["weight_decay"] for group in names["optimizer"].param_groups for p in group["params"]}
+    assert decays[id(names["ffn"][1].coeff)] == 0.0
+    assert set(decays) == {id(p) for p in names["ffn"].parameters()}
+
+
+def test_files_that_it_points_to_exist():
+    for target in [*re.findall(r"\]\((?!https?:)([^)]+)\)", TEXT), "repro/activations/reference.py"]:
+        assert (ROOT / target).is_file(), target
+
+
+def test_the_scales_it_names_are_those_there_are():
+    listed = re.search(r"Scales are `([^`]+)`", TEXT)[1].split()
+    files = {path.stem for path in (ROOT / "recipes" / "dense").glob("*.yaml")} - {"base"}
+    assert set(listed) == files
