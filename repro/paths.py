@@ -1,7 +1,6 @@
 """Where files lie, and how they are written whole."""
 
 import os
-import tempfile
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -37,12 +36,13 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """Write ``path`` so that a reader, or a machine that dies, sees the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     raw = content.encode() if isinstance(content, str) else content
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with aside.open("wb") as file:
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
-        except BaseException:
-            Path(file.name).unlink()
-            raise
-    Path(file.name).replace(path)
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise

@@ -20,14 +20,19 @@ def silent(stage: str, done: int, total: int) -> None:
 
 @contextmanager
 def bars() -> Iterator[Progress]:
-    """One bar a stage, on the terminal."""
+    """One bar a stage, on a terminal, from the first stage on; gone when the work is done."""
     columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.DownloadColumn(), rich.TimeElapsedColumn())
-    with rich.Progress(*columns) as live:
-        tasks: dict[str, rich.TaskID] = {}
+    live = rich.Progress(*columns, transient=True)
+    live.disable = not live.console.is_terminal
+    tasks: dict[str, rich.TaskID] = {}
 
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = live.add_task(stage)
-            live.update(tasks[stage], completed=done, total=total or None)
+    def show(stage: str, done: int, total: int) -> None:
+        live.start()
+        if stage not in tasks:
+            tasks[stage] = live.add_task(stage)
+        live.update(tasks[stage], completed=done, total=total or None)
 
+    try:
         yield show
+    finally:
+        live.stop()

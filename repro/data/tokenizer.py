@@ -5,9 +5,9 @@ letters are encoded.
 """
 
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +72,11 @@ def encode(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[NDArray[np.ui
 
 
 def _join(encodings: Sequence[Encoding]) -> NDArray[np.uint32]:
-    ids = list(chain.from_iterable((*encoding.ids, EOS_ID) for encoding in encodings))
-    return np.array(ids, dtype=np.uint32)
+    ids = array("I")  # takes a list of numbers in a third of numpy's time
+    for encoding in encodings:
+        ids.fromlist(encoding.ids)
+        ids.append(EOS_ID)
+    return np.frombuffer(ids, dtype=np.uint32)
 
 
 def batches(texts: Iterable[str]) -> Iterator[list[str]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch.loggers import Logger
 
 from repro.data.manifest import Prepared
@@ -37,7 +38,7 @@ def run(
         RunError: the folder is in use, belongs to other data, or cannot be written.
         Preempted: a signal came; the checkpoint is written.
     """
-    _check_processes(machine)
+    _check(machine)
     if recipe.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; torch insists on it
     with _writing(folder), _locked(folder):
@@ -97,7 +98,9 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _check_processes(machine: Machine) -> None:
+def _check(machine: Machine) -> None:
+    if machine.accelerator == "cuda" and not torch.cuda.is_available():
+        raise RunError(f"machine {machine.name!r} has GPUs, and torch finds none here; `repro doctor` looks into it")
     if started() != machine.world_size:
         raise RunError(
             f"machine {machine.name!r} has {machine.world_size} devices but {started()} process(es) were started; "

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from repro.errors import Diverged, Preempted, RunError
@@ -164,11 +165,18 @@ def test_a_disk_that_fills_up_ends_the_run_in_a_line_and_keeps_the_last_checkpoi
     assert train(small()) == train(small(), "whole")
 
 
-def test_machines_of_several_devices_ask_for_torchrun(small, prepared, tmp_path):
+def test_machines_of_several_devices_ask_for_torchrun(small, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(
         RunError, match=r"'a100-4x8' has 32 devices but 1 process.*torchrun --nnodes 4 --nproc-per-node 8"
     ):
         run(small(), machine("a100-4x8"), prepared, seed=0, folder=tmp_path)
+
+
+def test_a_machine_with_a_gpu_needs_one(small, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RunError, match="machine 'gpu' has GPUs, and torch finds none here; `repro doctor`"):
+        run(small(), machine("gpu"), prepared, seed=0, folder=tmp_path)
 
 
 def test_sigterm_saves_as_ctrl_c_does(small, prepared, tmp_path, at_step):

@@ -1,7 +1,7 @@
 """What happens around a training step.
 
-After a step they act in this order: metrics, validation, saving, interruption. So a checkpoint of a step is written when
-all that belongs to the step is.
+After a step they act in this order: metrics, validation, saving, interruption. So a checkpoint of a step is written
+when all that belongs to the step is.
 """
 
 import lightning

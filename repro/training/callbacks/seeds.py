@@ -8,7 +8,7 @@ import torch
 
 
 class StepSeed(lightning.Callback):
-    """Seeds each micro-batch from (seed, its number, rank), so that a resumed run draws what an uninterrupted one does."""
+    """Seeds each micro-batch from (seed, its number, rank), as an uninterrupted run and a resumed one both do."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
