@@ -1,13 +1,15 @@
 """Runs as processes: started a few at a time, watched through the files they write."""
 
 import csv
+import multiprocessing
 import os
+import runpy
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from repro.errors import CheckFailed, Preempted
@@ -19,7 +21,7 @@ class Arm:
 
     Args:
         name: how the table calls it.
-        command: arguments of ``repro``.
+        command: a module and its arguments, as after ``python -m``.
         folder: the run folder, whose ``metrics.csv`` tells how far it is.
         steps: optimizer steps in all.
         interrupt_at: the step after which to ask it to stop and then start it again; None to leave it alone.
@@ -30,7 +32,7 @@ class Arm:
     folder: Path
     steps: int
     interrupt_at: int | None = None
-    process: subprocess.Popen[bytes] | None = None
+    process: BaseProcess | None = None
     started: float = 0.0
     seconds: float | None = None
     interrupted: bool = False
@@ -41,19 +43,13 @@ class Arm:
         """What the process said."""
         return self.folder.with_suffix(".log")
 
-    def start(self, environment: dict[str, str]) -> None:
-        """Start the process, away from the terminal's Ctrl-C, which is ours to pass on."""
+    def start(self, method: str) -> None:
+        """Start the process by a method of :mod:`multiprocessing`."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self.started = self.started or time.monotonic()
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "repro", *self.command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                start_new_session=True,
-            )
+        context = multiprocessing.get_context(method)
+        self.process = context.Process(target=_execute, args=(list(self.command), self.log))  # type: ignore[attr-defined]
+        self.process.start()
 
     def look(self) -> None:
         """Read how far the run is, and interrupt it if that is what it is for."""
@@ -65,8 +61,8 @@ class Arm:
 
     def stop(self) -> None:
         """Ask the process to save and stop."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+        if self.process is not None and self.process.is_alive() and self.process.pid:
+            os.kill(self.process.pid, signal.SIGINT)
 
     @property
     def step(self) -> int:
@@ -83,23 +79,29 @@ class Arm:
         return (time.monotonic() - self.started) * (self.steps - self.step) / self.step
 
 
-def run_all(arms: Sequence[Arm], *, at_once: int, threads: int | None, show: Callable[[], None]) -> None:
+def run_all(arms: Sequence[Arm], *, at_once: int, method: str, show: Callable[[], None]) -> None:
     """Run every arm to its end, ``at_once`` at a time, calling ``show`` a few times a second.
+
+    Args:
+        arms: what to run.
+        at_once: how many of them together.
+        method: ``forkserver`` imports torch once for all of them; ``spawn`` starts each from nothing, as CUDA needs.
+        show: called with nothing; the arms know how far they are.
 
     Raises:
         CheckFailed: an arm ended with an error; the others are asked to stop first.
     """
-    environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
+    multiprocessing.set_forkserver_preload(["repro.training.start"])
     waiting, running = list(arms), list[Arm]()
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
                 running.append(waiting.pop(0))
-                running[-1].start(environment)
+                running[-1].start(method)
             time.sleep(0.2)
             for arm in list(running):
                 arm.look()
-                if _ended(arm, environment):
+                if _ended(arm, method):
                     running.remove(arm)
             show()
     finally:
@@ -107,17 +109,27 @@ def run_all(arms: Sequence[Arm], *, at_once: int, threads: int | None, show: Cal
             arm.stop()
         for arm in running:
             assert arm.process is not None
-            arm.process.wait()
+            arm.process.join()
 
 
-def _ended(arm: Arm, environment: dict[str, str]) -> bool:
+def _execute(command: list[str], log: Path) -> None:
+    """Run a module as ``python -m`` does, saying all into ``log``, away from the terminal's Ctrl-C."""
+    os.setsid()
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    sys.argv = command
+    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+
+
+def _ended(arm: Arm, method: str) -> bool:
     assert arm.process is not None
-    code = arm.process.poll()
+    code = arm.process.exitcode
     if code is None:
         return False
-    if code == Preempted.exit_code and arm.interrupted:
-        arm.start(environment)
+    if code == Preempted.exit_code and arm.interrupted and arm.interrupt_at is not None:
         arm.interrupt_at = None
+        arm.start(method)
         return False
     arm.look()
     arm.seconds = time.monotonic() - arm.started

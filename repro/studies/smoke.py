@@ -44,10 +44,10 @@ def smoke(names: Sequence[str], machine: Machine, prepared: Prepared, *, out: Pa
     """
     arms = [_arm(name, machine, out) for name in names]
     twin = _arm(names[-1], machine, out / "interrupted", interrupt=True)
-    at_once, threads = _share(machine)
+    at_once, method = _share(machine)
     started = time.monotonic()
     with Live(console=console, refresh_per_second=4, transient=not console.is_terminal) as live:
-        run_all([twin, *arms], at_once=at_once, threads=threads, show=lambda: live.update(table([*arms, twin])))
+        run_all([twin, *arms], at_once=at_once, method=method, show=lambda: live.update(table([*arms, twin])))
     if not console.is_terminal:
         console.print(table([*arms, twin]))
     console.print(f"{len(arms) + 1} runs in {time.monotonic() - started:.0f} s", highlight=False)
@@ -86,7 +86,7 @@ def checks(recipes: Sequence[Recipe], arms: Sequence[Arm], twin: Arm, prepared: 
 
 def _arm(name: str, machine: Machine, out: Path, *, interrupt: bool = False) -> Arm:
     recipe = load(name)
-    command = ["run", name, "--seed", str(SEED), "--out", str(out), "--on", machine.name]
+    command = ["repro", "run", name, "--seed", str(SEED), "--out", str(out), "--on", machine.name]
     return Arm(
         name=f"{recipe.model.activation}, interrupted" if interrupt else recipe.model.activation,
         command=command,
@@ -96,13 +96,15 @@ def _arm(name: str, machine: Machine, out: Path, *, interrupt: bool = False) -> 
     )
 
 
-def _share(machine: Machine) -> tuple[int, int | None]:
-    """Runs at once, and threads for each: a GPU takes one run after the other, cores are shared out."""
+def _share(machine: Machine) -> tuple[int, str]:
+    """Runs at once, and how to start them: a GPU takes one run after the other, cores are shared out."""
     if machine.accelerator == "cuda":
-        return 1, None
+        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+        return 1, "spawn"
     cores = len(os.sched_getaffinity(0))
     at_once = min(2, cores)
-    return at_once, max(1, cores // at_once)
+    os.environ["OMP_NUM_THREADS"] = str(max(1, cores // at_once))
+    return at_once, "forkserver"
 
 
 def _figure(arm: Arm, column: str, form: str) -> str:

@@ -36,8 +36,8 @@ def start(name: str | None, *, everything: bool, on: str, console: Console) -> N
         title=f"{recipe.family}-{recipe.scale} on {recipe.data.corpus}, one seed: tests the software, not the paper",
     )
     report(outcome, console)
-    where = f"\ncurves       {out / 'curves.png'}\nTensorBoard  tensorboard --logdir {out}"
-    console.print(where, highlight=False, soft_wrap=True)
+    results = f"\ncurves       {out / 'curves.png'}\nTensorBoard  tensorboard --logdir {out}"
+    console.print(results, highlight=False, soft_wrap=True)
     console.print(CAVEAT, style="bold")
 
 

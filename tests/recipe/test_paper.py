@@ -89,5 +89,5 @@ def test_the_next_check_trains_on_20_tokens_a_parameter_and_otherwise_as_the_pap
 def test_the_smoke_takes_250_steps_and_keeps_two_checkpoints():
     recipe = load("dense-smoke-polynorm")
     assert (recipe.steps, recipe.sequences_per_step, recipe.model.vocab_size) == (250, 16, 4096)
-    assert (recipe.validation.every, recipe.validation.tokens) == (50, 32_768)
+    assert (recipe.validation.every, recipe.validation.tokens) == (50, 16_384)
     assert (recipe.checkpoints.every, recipe.checkpoints.keep) == (100, 2)

@@ -1,7 +1,8 @@
 """The smoke's machinery on processes of a second, and each of its checks failing where it should."""
 
 import io
-import sys
+import multiprocessing
+import os
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from rich.console import Console
 from repro import kernels
 from repro.errors import CheckFailed
 from repro.recipe import load, machine
-from repro.studies import processes
 from repro.studies.processes import Arm, run_all
 from repro.studies.smoke import Check, _first_losses, _last_losses, _matched, _resumed, _share, agreement, report, table
 
@@ -43,30 +43,26 @@ if len(sys.argv) > 3:
 def arm(tmp_path, monkeypatch):
     """Makes an arm whose process pretends to train."""
     (tmp_path / "pretend.py").write_text(RUN)
-    popen = processes.subprocess.Popen
-
-    def pretend(command, **kwargs):
-        return popen([sys.executable, str(tmp_path / "pretend.py"), *command[3:]], **kwargs)
-
-    monkeypatch.setattr(processes.subprocess, "Popen", pretend)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(multiprocessing, "set_forkserver_preload", lambda modules: None)
 
     def make(name, *said, steps=10, interrupt_at=None):
         folder = tmp_path / name
-        return Arm(name, [str(folder), str(steps), *said], folder, steps, interrupt_at)
+        return Arm(name, ["pretend", str(folder), str(steps), *said], folder, steps, interrupt_at)
 
     return make
 
 
 def test_all_arms_run_to_their_end(arm):
     arms = [arm("a"), arm("b"), arm("c")]
-    run_all(arms, at_once=2, threads=1, show=lambda: None)
+    run_all(arms, at_once=2, method="spawn", show=lambda: None)
     assert [a.step for a in arms] == [10, 10, 10]
     assert all(a.seconds for a in arms)
 
 
 def test_an_arm_is_interrupted_once_and_goes_on(arm):
     twin = arm("twin", steps=30, interrupt_at=10)
-    run_all([twin], at_once=1, threads=1, show=lambda: None)
+    run_all([twin], at_once=1, method="spawn", show=lambda: None)
     assert twin.interrupted
     assert twin.step == 30
     assert (twin.folder / "metrics.csv").read_text().count("\n") == 31
@@ -77,8 +73,8 @@ def test_an_arm_that_fails_ends_the_smoke_with_what_it_said(arm):
     with pytest.raises(
         CheckFailed, match=r"broken ended with exit code 2 and said: repro: no space left .*broken\.log"
     ):
-        run_all([arm("broken", "no space left"), other], at_once=2, threads=1, show=lambda: None)
-    assert other.process.poll() is not None
+        run_all([arm("broken", "no space left"), other], at_once=2, method="spawn", show=lambda: None)
+    assert not other.process.is_alive()
 
 
 def test_the_table_shows_how_far_each_arm_is(arm):
@@ -155,5 +151,7 @@ def test_a_failed_check_is_named_and_fails_the_command():
         report([Check("the first", True, ""), Check("the second", False, "")], console)
 
 
-def test_a_gpu_takes_one_run_after_the_other():
-    assert _share(machine("gpu")) == (1, None)
+def test_a_gpu_takes_one_run_after_the_other(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
+    assert _share(machine("gpu")) == (1, "spawn")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
