@@ -16,7 +16,7 @@ def start(what: str, *, out: Path | None, console: Console) -> None:
     """Run one benchmark, print its figures as they come, and append them to ``out``."""
     measured = []
     for figure in _figures(what):
-        console.print(f"{figure.case:56s} {figure.value:10.4g} {figure.unit}", highlight=False)
+        console.print(f"{figure.case:56s} {figure.value:10.4g} {figure.unit}", highlight=False, soft_wrap=True)
         measured.append(figure)
     if out:
         write(out / "bench.csv", what, measured)

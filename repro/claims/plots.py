@@ -29,13 +29,12 @@ def curves(runs: Mapping[str, Path], path: Path, *, levels: Mapping[str, float],
         left.plot(*_curve(folder, "loss"), **style)
         right.plot(*_curve(folder, "validation_loss"), marker=MARKERS[number % len(MARKERS)], markersize=4, **style)
     for axes, what in ((left, "training loss"), (right, "validation loss")):
-        for number, (name, level) in enumerate(levels.items()):
+        for number, level in enumerate(levels.values()):
             axes.axhline(level, color="0.5", linewidth=0.8, linestyle=STYLES[number])
-            axes.annotate(
-                name, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="0.35"
-            )
         axes.set(xlabel="tokens (thousands)", title=what)
         axes.spines[["top", "right"]].set_visible(False)
+    for name, level in levels.items():  # beside the shorter curves, where the lines are free
+        right.annotate(name, (0.02, level), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color="0.35")
     left.set_ylabel("nats per token")
     right.legend(frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=10)
