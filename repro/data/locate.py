@@ -27,7 +27,7 @@ def locate(data: Data, vocab_size: int, *, root: Path | None = None) -> Prepared
         raise DataError(
             f"data.tokenizer={data.tokenizer}: {data.corpus} is tokenised by its own BPE, data.tokenizer=bpe"
         )
-    folder = (root or paths.prepared()) / data.corpus / f"{data.tokenizer}-{vocab_size}"
+    folder = _folder(data, vocab_size, root or paths.prepared())
     if not (folder / MANIFEST).is_file():
         raise DataError(f"{data.corpus} is not prepared in {folder}: {_way_out(source, data, vocab_size)}")
     prepared = Prepared.open(folder)
@@ -36,10 +36,21 @@ def locate(data: Data, vocab_size: int, *, root: Path | None = None) -> Prepared
 
 
 def ready(data: Data, vocab_size: int, *, progress: Progress = silent) -> Prepared:
-    """As :func:`locate`, and an embedded corpus is prepared first if it is not yet."""
-    if sources.load(data.corpus).kind == "embedded" and data.tokenizer == "bpe":
+    """As :func:`locate`; an embedded corpus is prepared if it is not there yet, and verified if it is.
+
+    What was altered is told and not mended: a run must not go on with other data than it began with.
+    """
+    if sources.load(data.corpus).kind != "embedded":
+        return locate(data, vocab_size)
+    if data.tokenizer == "bpe" and not (_folder(data, vocab_size, paths.prepared()) / MANIFEST).is_file():
         prepare(data.corpus, vocab_size=vocab_size, progress=progress)
-    return locate(data, vocab_size)
+    prepared = locate(data, vocab_size)
+    prepared.verify(progress)
+    return prepared
+
+
+def _folder(data: Data, vocab_size: int, root: Path) -> Path:
+    return root / data.corpus / f"{data.tokenizer}-{vocab_size}"
 
 
 def _way_out(source: sources.Source, data: Data, vocab_size: int) -> str:

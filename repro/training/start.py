@@ -40,6 +40,7 @@ def start(name: str, overrides: Sequence[str], *, on: str, seed: int, out: Path 
 def _introduce(recipe: Recipe, where: Machine, prepared: Prepared, folder: Path, console: Console) -> None:
     counted, shared = count(recipe.model), fit(recipe, where)
     entropy = prepared.manifest.entropies
+    times = "once" if shared.accumulation == 1 else f"{shared.accumulation} times"
     lines = {
         recipe.name: f"{counted.total:,} parameters, {counted.non_embedding:,} of them not in embeddings",
         "budget": f"{recipe.budget.tokens:,} tokens in {recipe.steps:,} steps of {recipe.budget.tokens_per_step:,}",
@@ -48,7 +49,7 @@ def _introduce(recipe: Recipe, where: Machine, prepared: Prepared, folder: Path,
             f"{epochs(prepared, recipe.budget.tokens):.2g} epochs; entropies of {entropy.unigram:.2f} (unigram) and "
             f"{entropy.bigram:.2f} (bigram) nats per token"
         ),
-        "machine": f"{where.device}: {shared.micro_batch} sequences at a time, {shared.accumulation} times a step",
+        "machine": f"{where.device}: {shared.micro_batch} sequences at a time, {times} a step",
         "folder": str(folder),
     }
     for word, text in lines.items():

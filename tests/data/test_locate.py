@@ -2,9 +2,11 @@
 
 import pytest
 
-from repro.data.locate import locate
+from repro.data import corpora
+from repro.data.locate import locate, ready
 from repro.errors import DataError
 from repro.recipe.schema import Data
+from tests.data.trees import library
 
 
 def data(corpus, tokenizer="bpe"):
@@ -60,3 +62,28 @@ def test_a_damaged_set_says_how_to_mend_it(small_set):
     (small_set.folder / "train" / "00000.bin").write_bytes(b"")
     said = refusal(data("python-stdlib"), 320, root=small_set.folder.parents[1])
     assert said.endswith("mend it with `repro prepare python-stdlib vocab_size=320`")
+
+
+def test_an_embedded_corpus_is_prepared_when_it_is_first_needed(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPRO_DATA", str(tmp_path / "sets"))
+    monkeypatch.setattr(corpora, "_places", lambda by_package: ("a small library", [library(tmp_path / "library")]))
+    ready_set = ready(data("python-stdlib"), 320)
+    assert ready_set.folder == tmp_path / "sets" / "python-stdlib" / "bpe-320"
+    assert ready(data("python-stdlib"), 320) == ready_set
+
+
+def test_a_run_is_told_of_an_altered_shard_and_the_shard_is_left_as_it_is(small_set, monkeypatch):
+    monkeypatch.setenv("REPRO_DATA", str(small_set.folder.parents[1]))
+    shard = small_set.folder / "train" / "00000.bin"
+    altered = bytes([shard.read_bytes()[0] ^ 1]) + shard.read_bytes()[1:]
+    shard.write_bytes(altered)
+    with pytest.raises(DataError, match=r"missing or altered: .*mend it with `repro prepare python-stdlib"):
+        ready(data("python-stdlib"), 320)
+    assert shard.read_bytes() == altered
+
+
+def test_a_set_to_be_downloaded_is_not_prepared_on_the_way(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPRO_DATA", str(tmp_path))
+    with pytest.raises(DataError, match=r"train offline with data\.corpus=python-packages"):
+        ready(data("fineweb-edu-sample"), 8192)
+    assert list(tmp_path.iterdir()) == []
