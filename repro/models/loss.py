@@ -53,7 +53,8 @@ class _ChunkedLoss(torch.autograd.Function):
         for h, t in _chunks(hidden, head, targets):
             log_p = F.log_softmax((h @ head.T).float(), dim=-1)
             losses.append(-log_p.gather(1, t[:, None])[:, 0])
-            error = log_p.exp_().scatter_add_(1, t[:, None], log_p.new_full((len(t), 1), -1.0))
+            error = log_p.exp_()
+            error[torch.arange(len(t), device=t.device), t] -= 1  # no scatter_add: that is not deterministic on a GPU
             error = error.div_(len(targets)).to(h.dtype)
             hidden_grads.append(error @ head)
             head_grad += error.T @ h

@@ -104,5 +104,6 @@ def _check(machine: Machine) -> None:
     if started() != machine.world_size:
         raise RunError(
             f"machine {machine.name!r} has {machine.world_size} devices but {started()} process(es) were started; "
-            f"start one a device with torchrun --nnodes {machine.nodes} --nproc-per-node {machine.devices}"
+            f"start one a device with torchrun --nnodes {machine.nodes} --nproc-per-node {machine.devices}, "
+            "or train on one with --on gpu"
         )
