@@ -20,6 +20,7 @@ check: .venv/dev          ## style and types
 	$(BIN)/mypy
 
 .venv/kit: pyproject.toml constraints.txt
+	@echo "installing into .venv: PyTorch and its CUDA libraries are 6 GB, which takes minutes"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(INSTALL) --editable .
 	touch $@

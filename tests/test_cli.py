@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
 from repro import cli
 from repro.errors import CheckFailed
@@ -116,7 +117,7 @@ def test_help_is_no_mistake(run, arguments):
 def test_the_overview_has_an_example_and_every_verb(run):
     printed = run()[1]
     assert "repro plan dense-1b-polynorm --on a100-4x8" in printed
-    for verb in ("list", "show", "plan"):
+    for verb in FLAGS:
         assert f" {verb} " in printed
 
 
@@ -200,3 +201,25 @@ def test_looking_at_recipes_needs_no_torch(command):
     code, *modules = done.stdout.splitlines()[-1].split()
     assert code == "0"
     assert not {"torch", "lightning", "numpy", "triton"} & set(modules)
+
+
+FLAGS = {
+    "list": {"--family", "--all", "--json"},
+    "show": {"--origin"},
+    "plan": {"--on", "--json"},
+    "run": {"--on", "--seed", "--out"},
+    "smoke": {"--all", "--on"},
+    "prepare": set(),
+    "compare": {"--json"},
+    "doctor": set(),
+    "bench": {"--out"},
+}
+
+
+def test_a_new_knob_is_a_recipe_key_and_not_a_flag():
+    commands = typer.main.get_group(cli.app).commands
+    found = {
+        verb: {flag for option in command.params for flag in option.opts if flag.startswith("--")}
+        for verb, command in commands.items()
+    }
+    assert found == FLAGS
