@@ -174,6 +174,10 @@ def status(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
         return CLOSED_PIPE
+    except OSError as error:
+        if error.errno is None:
+            raise
+        return _complain(f"{error.filename or 'the disk'}: {error.strerror}", ReproError.exit_code)
     return 0
 
 

@@ -62,6 +62,8 @@ def test_the_wheel_carries_recipes_and_facts(wheel):
         "recipes/dense/1b.yaml",
         "recipes/machines/cpu.yaml",
         "data/manifests/python-stdlib.yaml",
+        "data/published/table1.csv",
+        "data/measured/smoke.png",
     ):
         assert f"repro/_assets/{file}" in names
 

@@ -58,7 +58,13 @@ def build(name: str, **options: Any) -> nn.Module:
     row = rows().get(name)
     if row is None:
         raise RecipeError(f"activation {name!r} is not in recipes/activations.yaml.{nearest(name, rows())}")
-    kind = getattr(sys.modules[__name__], row.builds, None) or getattr(nn, row.builds)
+    kind = getattr(sys.modules[__name__], row.builds, None) or getattr(nn, row.builds, None)
+    if kind is None:
+        hint = nearest(row.builds, __all__)
+        raise RecipeError(
+            f"recipes/activations.yaml: {name} builds {row.builds!r}, "
+            f"which neither repro.activations nor torch.nn has.{hint}"
+        )
     there = _options(kind)
     if unknown := next((option for option in options if option not in there), None):
         known = ", ".join(there) or "none"

@@ -29,7 +29,7 @@ def measure() -> Iterator[Figure]:
     Tokenising is timed by the clock and includes writing the shard; the two ways take turns, with as many threads each.
     """
     with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare("python-stdlib", vocab_size=4096, root=Path(folder))
+        prepared = prepare("python-stdlib", vocab_size=4096, root=Path(folder), shard_bytes=2**40)
         enlarged = _enlarged(prepared)
         for context in CONTEXTS:
             rate = statistics.median(_loading(enlarged, context) for _ in range(ROUNDS))

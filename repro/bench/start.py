@@ -14,6 +14,8 @@ from repro.recipe import load, machine
 
 def start(what: str, *, out: Path | None, console: Console) -> None:
     """Run one benchmark, print its figures as they come, and append them to ``out``."""
+    if out:
+        out.mkdir(parents=True, exist_ok=True)  # before minutes of measuring
     measured = []
     for figure in _figures(what):
         console.print(f"{figure.case:56s} {figure.value:10.4g} {figure.unit}", highlight=False, soft_wrap=True)
@@ -25,7 +27,7 @@ def start(what: str, *, out: Path | None, console: Console) -> None:
 def _figures(what: str) -> Iterator[Figure]:
     if what == "step":
         recipe = load("dense-smoke-polynorm")
-        return step.measure(machine("here"), ready(recipe.data, recipe.model.vocab_size))
+        return step.measure(machine("cpu"), ready(recipe.data, recipe.model.vocab_size))
     if what == "loader":
         return loader.measure()
     raise ReproError(f"there is no benchmark {what!r}.{nearest(what, ['step', 'loader'])} There are: step, loader.")

@@ -23,14 +23,13 @@ STEPS, WARM_UP = 200, 20
 
 
 def measure(machine: Machine, prepared: Prepared, *, rounds: int = 5) -> Iterator[Figure]:
-    """Milliseconds a step of the smoke model: a bare loop, and the trainer with its callbacks and loggers.
+    """Milliseconds a step of the smoke model on a CPU: a bare loop, and the trainer with its callbacks and loggers.
 
     Both do the same arithmetic on the same batches and take turns, so that a machine that slows down slows both.
     """
     recipe = load("dense-smoke-polynorm", [f"budget.tokens={STEPS * 1024}"])
-    torch.zeros(
-        2**23
-    )  # freeing 32 MB has glibc keep what a step frees; before that a step pays for pages again and again
+    # Freeing 32 MB has glibc keep what a step frees; before that a step pays for its pages again and again.
+    torch.zeros(2**23)
     bare, trained = [], []
     for _ in range(rounds):
         bare.append(_bare(recipe, prepared))

@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from repro.errors import RunError
+from repro.recipe.reading import leaves
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Arm:
     """The finished runs of one recipe: per-sequence losses of the last validation, in nats per token, by seed."""
 
     name: str
+    recipe: dict[str, Any]  # by dotted key
     losses: dict[int, np.ndarray[Any, Any]]
     data: str  # fingerprint of the data
 
@@ -29,6 +31,7 @@ class Comparison:
     a: str
     b: str
     differences: dict[int, float]  # of the mean validation loss, nats per token
+    also: tuple[str, ...]  # keys other than the activation in which the recipes differ
 
     def row(self) -> dict[str, Any]:
         """The keys of ``compare --json``. What asks for statistics is null until there is a verdict."""
@@ -42,6 +45,7 @@ class Comparison:
             "p_adjusted": None,
             "pairs": len(self.differences),
             "smallest_detectable": None,
+            "also_differ_in": list(self.also),
             "by_seed": {str(seed): difference for seed, difference in self.differences.items()},
         }
 
@@ -50,19 +54,21 @@ def read(folder: Path) -> Arm:
     """The finished runs in ``folder``: a run folder ``seed-<n>``, or a folder that holds several.
 
     Raises:
-        RunError: there is none, or they were trained on different data.
+        RunError: there is none, one cannot be read, or they were trained on different data.
     """
     runs = [folder] if folder.name.startswith("seed-") else sorted(folder.glob("seed-*"))
     finished = [run for run in runs if (run / "result.json").is_file()]
     if not finished:
-        raise RunError(
-            f"{folder} holds no finished run: start it with `repro run`, the same command goes on with a partial one"
-        )
-    data = {json.loads((run / "versions.json").read_text())["data"] for run in finished}
+        raise RunError(f"{folder} holds no finished run; `repro run` starts one, and goes on with a partial one")
+    try:
+        data = {json.loads((run / "versions.json").read_text())["data"] for run in finished}
+        recipe = dict(leaves(yaml.safe_load((finished[0] / "recipe.yaml").read_text())))
+        losses = {int(run.name.removeprefix("seed-")): np.load(run / "validation.npy")[-1] for run in finished}
+    except (OSError, ValueError, KeyError, IndexError, TypeError, yaml.YAMLError) as error:
+        raise RunError(f"the runs in {folder} cannot be read: {' '.join(str(error).split())}") from error
     if len(data) > 1:
         raise RunError(f"the runs in {folder} were trained on different data ({', '.join(sorted(data))})")
-    name: str = yaml.safe_load((finished[0] / "recipe.yaml").read_text())["name"]
-    return Arm(name, {_seed(run): np.load(run / "validation.npy")[-1] for run in finished}, data.pop())
+    return Arm(recipe["name"], recipe, losses, data.pop())
 
 
 def compare(arms: list[Arm]) -> list[Comparison]:
@@ -84,8 +90,10 @@ def _pair(a: Arm, b: Arm) -> Comparison:
         raise RunError(
             f"{a.name} and {b.name} were validated on different sequences, so their losses cannot be compared"
         )
-    return Comparison(a.name, b.name, {s: float(np.mean(a.losses[s] - b.losses[s], dtype=np.float64)) for s in shared})
+    differences = {seed: float(np.mean(a.losses[seed] - b.losses[seed], dtype=np.float64)) for seed in shared}
+    return Comparison(a.name, b.name, differences, _also(a.recipe, b.recipe))
 
 
-def _seed(run: Path) -> int:
-    return int(run.name.removeprefix("seed-"))
+def _also(a: dict[str, Any], b: dict[str, Any]) -> tuple[str, ...]:
+    keys = sorted(a.keys() | b.keys())
+    return tuple(k for k in keys if "." in k and k != "model.activation" and a.get(k) != b.get(k))

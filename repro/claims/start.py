@@ -21,13 +21,23 @@ def start(arms: Sequence[str], *, as_json: bool, console: Console) -> None:
         print(json.dumps([pair.row() for pair in pairs], indent=1))
         return
     console.print(_table(pairs))
+    for pair in pairs:
+        if pair.also:
+            console.print(
+                f"{pair.a} and {pair.b} also differ in {', '.join(pair.also)}", style="yellow", soft_wrap=True
+            )
     console.print("a below b is negative. Differences of single seeds are no verdict: seeds differ among themselves.")
 
 
 def _folder(text: str) -> Path:
+    """The folder of one run, ``recipe@seed``, or of all seeds of a recipe as it stands."""
     if Path(text).is_dir():
         return Path(text)
-    return runs.find(text) if "@" in text else runs.folder(load(text), 0).parent
+    name, at, seed = text.partition("@")
+    if at and not seed.isdecimal():
+        raise RecipeError(f"{text}: {seed!r} is not a seed; expected a whole number, such as {name}@1")
+    folder = runs.folder(load(name), int(seed or 0))
+    return folder if at else folder.parent
 
 
 def _table(pairs: Sequence[Comparison]) -> Table:

@@ -12,6 +12,8 @@ from repro.errors import DataError, nearest
 
 VOCAB_SIZES = {"python-stdlib": 4096, "python-packages": 8192}  # those of the recipes that read them
 
+LARGEST = 1_000_000  # entries; no tokenizer in use has more
+
 
 def start(dataset: str, settings: Sequence[str], *, console: Console) -> None:
     """Prepare a data set by name and say what it holds."""
@@ -46,7 +48,7 @@ def _vocab_size(settings: Sequence[str]) -> int | None:
             raise DataError(
                 f"prepare has no setting {key!r}.{nearest(key, ['vocab_size']) or ' There is: vocab_size.'}"
             )
-        if not value.isdecimal():
-            raise DataError(f"vocab_size={value}: expected a whole number, such as vocab_size=8192")
+        if not value.isdecimal() or int(value) > LARGEST:
+            raise DataError(f"vocab_size={value}: expected a whole number up to {LARGEST}, such as vocab_size=8192")
         return int(value)
     return None

@@ -5,6 +5,7 @@ each other with stride ``context``, so that every token but a shard's first is a
 as in both of the paper's codes, and never across shards: a shard's last ``(tokens - 1) % context`` tokens are left out.
 """
 
+import signal
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -176,6 +177,7 @@ class TextData(lightning.LightningDataModule):
             batch_sampler=batches,
             num_workers=workers,
             collate_fn=_as_it_is,
+            worker_init_fn=_undisturbed,
             pin_memory=on_gpu,
             generator=torch.Generator(),  # a loader draws a number for its workers; not from the model's generator
         )
@@ -188,3 +190,9 @@ def epochs(prepared: Prepared, tokens: int) -> float:
 
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+def _undisturbed(worker: int) -> None:
+    """Leave signals to the training process: a terminal sends Ctrl-C to its workers too, and it still needs them."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)

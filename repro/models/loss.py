@@ -66,4 +66,4 @@ class _ChunkedLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         hidden_grad, head_grad = ctx.saved_tensors
-        return hidden_grad * grads[0].to(hidden_grad.dtype), head_grad * grads[0].to(head_grad.dtype), None
+        return hidden_grad * grads[0], head_grad * grads[0], None  # a float32 scalar leaves them their dtype

@@ -29,7 +29,7 @@ EXPECTED = {
     "greater_than_equal": "{ge} or more",
     "less_than": "a number below {lt}",
     "less_than_equal": "{le} or less",
-    "missing": "a longer list",
+    "missing": "a longer list, such as [a, b]",
     "too_long": "a list of {max_length}",
 }
 

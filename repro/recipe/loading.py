@@ -156,6 +156,7 @@ def _recipe(settings: Settings) -> Recipe:
     values = _nested({key: value for key, (value, _) in settings.items()})
     recipe = checked(Recipe, values | {"origin": origin}, files, origin)
     _check_width(recipe)
+    _check_corpus(recipe)
     return recipe
 
 
@@ -169,6 +170,14 @@ def _check_width(recipe: Recipe) -> None:
         ffn_width(recipe.model)
     except RecipeError as error:
         raise RecipeError(f"{origin['model.d_ff']}: {error}") from None
+
+
+def _check_corpus(recipe: Recipe) -> None:
+    known = sorted(path.stem for path in (paths.data() / "manifests").glob("*.yaml"))
+    if recipe.data.corpus not in known:
+        hint = nearest(recipe.data.corpus, known)
+        where = recipe.origin["data.corpus"]
+        raise RecipeError(f"{where}: no data set is called {recipe.data.corpus!r}.{hint} Known: {', '.join(known)}")
 
 
 def _nested(values: Mapping[str, Any]) -> dict[str, Any]:

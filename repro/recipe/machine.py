@@ -44,6 +44,11 @@ def here() -> Machine:
     return _of_gpus(gpus) if gpus else _of_cpu()
 
 
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _of_gpus(gpus: list[tuple[str, float | None]]) -> Machine:
     """Several unlike GPUs count as so many of the smallest."""
     names = sorted({name for name, _ in gpus})
@@ -56,9 +61,8 @@ def _of_gpus(gpus: list[tuple[str, float | None]]) -> Machine:
 
 def _of_cpu() -> Machine:
     core = _device("CPU core", "this machine")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    size = {"memory_gb": _memory_gb(), "peak_tflops": core["peak_tflops"] * cores}
-    words = {"about": "the CPU of this machine", "device": f"{cores} CPU cores"}
+    size = {"memory_gb": _memory_gb(), "peak_tflops": core["peak_tflops"] * cores()}
+    words = {"about": "the CPU of this machine", "device": f"{cores()} CPU cores"}
     return _here(core | size | words | {"devices": 1})
 
 

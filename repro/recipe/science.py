@@ -27,12 +27,15 @@ def science(recipe: Recipe) -> dict[str, Any]:
 
 
 def fingerprint(recipe: Recipe) -> str:
-    """Eight hexadecimal characters of the science and of what its activation builds.
+    """Eight hexadecimal characters of the science, of what its activation builds, and of how a run is validated.
 
-    It is in a run's path and in its checkpoints: a run goes on only with the science that it started with.
+    It is in a run's path and in its checkpoints: a run goes on only with the science that it started with, and its
+    validation losses are of one kind from the first to the last.
     """
     row = rows()[recipe.model.activation].model_dump(include={"builds", "options", "gated"})
-    text = json.dumps(science(recipe) | {"activation": row}, sort_keys=True)
+    text = json.dumps(
+        science(recipe) | {"activation": row, "validation": recipe.validation.model_dump()}, sort_keys=True
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

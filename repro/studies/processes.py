@@ -92,12 +92,13 @@ def run_all(arms: Sequence[Arm], *, at_once: int, method: str, show: Callable[[]
         CheckFailed: an arm ended with an error; the others are asked to stop first.
     """
     multiprocessing.set_forkserver_preload(["repro.training.start"])
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a killed smoke stops its runs, as Ctrl-C does
     waiting, running = list(arms), list[Arm]()
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
+                waiting[0].start(method)
                 running.append(waiting.pop(0))
-                running[-1].start(method)
             time.sleep(0.2)
             for arm in list(running):
                 arm.look()
@@ -110,6 +111,7 @@ def run_all(arms: Sequence[Arm], *, at_once: int, method: str, show: Callable[[]
         for arm in running:
             assert arm.process is not None
             arm.process.join()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _execute(command: list[str], log: Path) -> None:

@@ -20,7 +20,8 @@ from rich.table import Table
 from repro.data.manifest import Prepared
 from repro.errors import CheckFailed
 from repro.recipe import Machine, Recipe, load, runs
-from repro.recipe.parameters import count
+from repro.recipe.machine import cores
+from repro.recipe.parameters import count, ffn_match_residual
 from repro.studies.processes import Arm, run_all
 
 ARMS = ("swiglu", "gelu", "relu", "relu2", "polyrelu", "polynorm")
@@ -101,9 +102,8 @@ def _share(machine: Machine) -> tuple[int, str]:
     if machine.accelerator == "cuda":
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
         return 1, "spawn"
-    cores = len(os.sched_getaffinity(0))
-    at_once = min(2, cores)
-    os.environ["OMP_NUM_THREADS"] = str(max(1, cores // at_once))
+    at_once = min(2, cores())
+    os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // at_once))
     return at_once, "forkserver"
 
 
@@ -153,10 +153,11 @@ def _resumed(arm: Arm, twin: Arm) -> Check:
 
 def _matched(recipes: Sequence[Recipe]) -> Check:
     matrices = {count(recipe.model).ffn_matrices for recipe in recipes}
+    residual = max(abs(ffn_match_residual(recipe.model)) for recipe in recipes)
     return Check(
-        "all arms have the same number of weights in their FFN matrices",
-        len(matrices) == 1,
-        f"{', '.join(f'{n:,}' for n in sorted(matrices))}",
+        "FFN matrices match: as many weights in every arm as in a plain FFN",
+        len(matrices) == 1 and residual == 0,
+        f"{', '.join(f'{n:,}' for n in sorted(matrices))} weights, mismatch {residual:g}",
     )
 
 

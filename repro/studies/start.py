@@ -10,7 +10,9 @@ from repro import paths
 from repro.claims import plots
 from repro.data.locate import ready
 from repro.data.progress import bars
-from repro.recipe import load, machine, names, runs
+from repro.errors import RecipeError
+from repro.recipe import Machine, here, load, machine, names, runs
+from repro.recipe.machine import HERE
 from repro.studies.smoke import ARMS, SEED, report, smoke
 
 CAVEAT = "A smoke run tests the software. It is no evidence for or against the paper."
@@ -24,6 +26,7 @@ def start(name: str | None, *, everything: bool, on: str, console: Console) -> N
     """
     arms = _arms(name, everything=everything)
     recipe, where = load(arms[0]), machine(on)
+    _check(where)
     with bars() as progress:
         prepared = ready(recipe.data, recipe.model.vocab_size, progress=progress)
     out = paths.runs() / f"smoke-{datetime.datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
@@ -39,6 +42,16 @@ def start(name: str | None, *, everything: bool, on: str, console: Console) -> N
     results = f"\ncurves       {out / 'curves.png'}\nTensorBoard  tensorboard --logdir {out}"
     console.print(results, highlight=False, soft_wrap=True)
     console.print(CAVEAT, style="bold")
+
+
+def _check(where: Machine) -> None:
+    """Tell what this machine cannot do before anything is written. Without torch: its memory is for the runs."""
+    if where.name != HERE and where.world_size > 1:
+        raise RecipeError(
+            f"a smoke runs on one device, and machine {where.name!r} has {where.world_size}; try --on gpu"
+        )
+    if where.accelerator == "cuda" and here().accelerator != "cuda":
+        raise RecipeError(f"machine {where.name!r} has a GPU, and there is none here; try --on cpu")
 
 
 def _arms(name: str | None, *, everything: bool) -> Sequence[str]:

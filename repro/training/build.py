@@ -7,6 +7,9 @@ from pathlib import Path
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from repro import models
@@ -97,6 +100,7 @@ def _trainer(
     return lightning.Trainer(
         strategy=BareModel(fill) if alone_on_cpu else FSDP2(fill, precision=precision),
         accelerator=machine.accelerator,
+        plugins=[_processes()],
         devices=machine.devices,
         num_nodes=machine.nodes,
         precision="32-true",  # bfloat16 is the sharding policy's matter; weights stay float32
@@ -115,6 +119,11 @@ def _trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _processes() -> ClusterEnvironment:
+    """torchrun's processes or this one alone; a scheduler's variables do not make Lightning take over its handlers."""
+    return TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LightningEnvironment()
 
 
 def _callbacks(recipe: Recipe, machine: Machine, folder: Path, *, seed: int) -> list[lightning.Callback]:

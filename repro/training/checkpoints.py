@@ -71,18 +71,26 @@ def write(path: Path, state: dict[str, Any], progress: dict[str, Any], *, rank: 
     """
     aside = path.with_name(f".writing-{path.name}")
     try:
-        if rank == 0:
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(parents=True)
-        _save(state, aside)
+        _save(state, aside)  # makes the folder, whichever rank comes first
         if rank == 0:
             torch.save(progress, aside / _PROGRESS)
             aside.rename(path)
     except (OSError, RuntimeError, CheckpointException) as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise RunError(
-            f"cannot write the checkpoint {path}: {_cause(error)}; earlier checkpoints are untouched"
-        ) from error
+        cause = _cause(error, aside)
+        if rank == 0:
+            shutil.rmtree(aside, ignore_errors=True)
+        raise RunError(f"cannot write the checkpoint {path}: {cause}; earlier checkpoints are untouched") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a checkpoint; one that is half gone is not taken for complete."""
+    shutil.rmtree(path.rename(path.with_name(f".removing-{path.name}")))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left: checkpoints that were being written or removed."""
+    for path in [*folder.glob(".writing-*"), *folder.glob(".removing-*")]:
+        shutil.rmtree(path)
 
 
 def read(path: Path, model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
@@ -107,7 +115,7 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, CheckpointException) as error:
         raise RunError(
-            f"cannot read the checkpoint {path}: {_cause(error)}; remove it to go on from an earlier one"
+            f"cannot read the checkpoint {path}: {_cause(error, path)}; remove it to go on from an earlier one"
         ) from error
 
 
@@ -124,8 +132,11 @@ def _alone_on_purpose() -> Iterator[None]:
         yield
 
 
-def _cause(error: BaseException) -> str:
-    """The first line of the innermost reason, since torch wraps what the disk said in a report of every rank."""
+def _cause(error: BaseException, path: Path) -> str:
+    """What the disk said, in a line: torch wraps it in a report of every rank, or says only where its writer stood."""
     if isinstance(error, CheckpointException):
         error = next(iter(error.failures.values()))[0]
+    there = next(folder for folder in path.absolute().parents if folder.is_dir())
+    if shutil.disk_usage(there).free < 2**20:
+        return "no space left on the disk"
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from repro import paths
 from repro.errors import CheckFailed
+from repro.recipe import here
 from repro.training.record import PACKAGES, versions
 
 
@@ -29,6 +30,7 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     """Look at Python, packages, the GPU with Triton and NCCL, disk space and write access."""
+    yield Finding("repro", True, versions()["repro"])
     yield Finding("Python", sys.version_info >= (3, 11), platform.python_version(), "the kit needs 3.11 or newer")
     yield from _packages()
     yield from _gpu()
@@ -57,7 +59,9 @@ def _import(package: str, remedy: str) -> Finding:
 
 def _gpu() -> Iterator[Finding]:
     if not torch.cuda.is_available():
-        yield Finding("GPU", True, "none that torch can use; training runs on the CPU in float32")
+        there = here().accelerator == "cuda"
+        found = "there is one, and torch cannot use it" if there else "none; training runs on the CPU in float32"
+        yield Finding("GPU", not there, found, "install the driver that torch's CUDA asks for, or a torch built for it")
         return
     properties = torch.cuda.get_device_properties(0)
     yield Finding(
@@ -84,7 +88,7 @@ def _try(what: str, action: Callable[[], str], remedy: str) -> Finding:
 
 
 def _folder(what: str, folder: Path) -> Finding:
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=there):
             pass

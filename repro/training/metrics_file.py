@@ -36,7 +36,7 @@ class MetricsFile(Logger):
     def __init__(self, path: Path, *, resumed_at: int) -> None:
         super().__init__()
         self.path = path
-        rows = [row for row in read(path) if int(row["step"]) <= resumed_at] if path.is_file() else []
+        rows = [row for row in read(path) if int(row["step"]) <= resumed_at] if path.is_file() and is_first() else []
         if is_first():
             write_whole(path, _text(rows, header=True))
 
@@ -62,9 +62,9 @@ class MetricsFile(Logger):
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """The rows of a metrics file, as text."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    """The rows of a metrics file, as text, without one that a crash cut short."""
+    with path.open(newline="", errors="replace") as file:
+        return [row for row in csv.DictReader(file) if None not in row.values() and row["step"].isdecimal()]
 
 
 def _text(rows: list[dict[str, Any]], *, header: bool) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from repro.errors import RunError
 from repro.paths import write_whole
 from repro.recipe import Machine, Recipe
 from repro.training import metrics_file
-from repro.training.build import build
+from repro.training.build import build, newest
 from repro.training.ranks import is_first, started
 from repro.training.record import record
 
@@ -38,7 +39,7 @@ def run(
         RunError: the folder is in use, belongs to other data, or cannot be written.
         Preempted: a signal came; the checkpoint is written.
     """
-    _check(machine)
+    check(machine)
     if recipe.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; torch insists on it
     with _writing(folder), _locked(folder):
@@ -69,6 +70,45 @@ def _result(folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Tell in one line what the disk refuses.
+
+    Raises:
+        RunError: it is full, read-only, or not what was expected.
+    """
+    hook = threading.excepthook
+    threading.excepthook = lambda args: None if args.exc_type is OSError else hook(args)  # TensorBoard's writer thread
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        kept = "; its complete checkpoints are untouched" if newest(folder) else ""
+        raise RunError(f"cannot write {error.filename or folder}: {error.strerror}{kept}") from error
+    finally:
+        threading.excepthook = hook
+
+
+def check(machine: Machine) -> None:
+    """Refuse a machine that this process is not on.
+
+    Raises:
+        RunError: it has GPUs and torch finds none, or it has more devices than processes were started.
+    """
+    if machine.accelerator == "cuda" and not torch.cuda.is_available():
+        raise RunError(
+            f"machine {machine.name!r} has GPUs, and torch finds none here: `repro doctor` looks into it, "
+            "--on cpu does without"
+        )
+    if started() != machine.world_size:
+        raise RunError(
+            f"machine {machine.name!r} has {machine.world_size} devices but {started()} process(es) were started; "
+            f"start one a device with torchrun --nnodes {machine.nodes} --nproc-per-node {machine.devices}, "
+            "or train on one with --on gpu"
+        )
+
+
+@contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the run folder; the lock goes with the process, however it ends."""
     if not is_first():
@@ -77,33 +117,9 @@ def _locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: a killed run's workers would still hold it
+        except (BlockingIOError, PermissionError):
             raise RunError(
                 f"{folder} is in use by another process; wait for it, or use another --seed or --out"
             ) from None
         yield
-
-
-@contextlib.contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:
-            raise
-        where = error.filename or folder
-        raise RunError(
-            f"cannot write {where}: {error.strerror}; complete checkpoints in {folder} are untouched"
-        ) from error
-
-
-def _check(machine: Machine) -> None:
-    if machine.accelerator == "cuda" and not torch.cuda.is_available():
-        raise RunError(f"machine {machine.name!r} has GPUs, and torch finds none here; `repro doctor` looks into it")
-    if started() != machine.world_size:
-        raise RunError(
-            f"machine {machine.name!r} has {machine.world_size} devices but {started()} process(es) were started; "
-            f"start one a device with torchrun --nnodes {machine.nodes} --nproc-per-node {machine.devices}, "
-            "or train on one with --on gpu"
-        )

@@ -5,6 +5,7 @@ from torch import nn
 
 from repro.activations import Gated, PolyNorm, build, names
 from repro.errors import RecipeError
+from repro.recipe.table import rows
 
 
 def test_names_are_words_in_the_tables_order():
@@ -57,3 +58,10 @@ def test_a_name_or_option_that_there_is_not_is_told_in_one_line(message):
     with pytest.raises(RecipeError) as error:
         build(name, **options)
     assert str(error.value) == message
+
+
+def test_a_row_that_builds_what_there_is_not_is_told(monkeypatch):
+    row = rows()["relu"].model_copy(update={"builds": "SquaredRelu"})
+    monkeypatch.setattr("repro.recipe.table.rows", lambda: {"mine": row})
+    with pytest.raises(RecipeError, match=r"mine builds 'SquaredRelu', which neither .* Did you mean 'SquaredReLU'\?"):
+        build("mine")

@@ -156,5 +156,5 @@ def test_the_table_has_every_name_of_the_design():
     gated_ones = "glu swiglu geglu reglu drelu powlu polyrelu_glu polynorm_glu"
     papers = "polyrelu polynorm polyprelu polyrelunorm polynorm_l2"
     orders = [f"{name}_r{order}" for name in ("polyrelu", "polynorm") for order in range(1, 7)]
-    assert set(names()) == {*plain_ones.split(), *gated_ones.split(), *papers.split(), *orders}
-    assert {name for name, row in rows().items() if row.gated} == set(gated_ones.split())
+    assert set(names()) >= {*plain_ones.split(), *gated_ones.split(), *papers.split(), *orders}
+    assert {name for name, row in rows().items() if row.gated} >= set(gated_ones.split())

@@ -13,11 +13,11 @@ from repro.errors import RunError
 def runs(tmp_path):
     """Writes finished runs of a recipe whose validation losses are given by seed."""
 
-    def write(name, losses, *, data="d0", finished=True):
+    def write(name, losses, *, data="d0", finished=True, tokens=100):
         for seed, values in losses.items():
             folder = tmp_path / name / f"seed-{seed}"
             folder.mkdir(parents=True)
-            (folder / "recipe.yaml").write_text(f"name: {name}\nscale: smoke\n")
+            (folder / "recipe.yaml").write_text(f"name: {name}\nbudget: {{tokens: {tokens}}}\n")
             (folder / "versions.json").write_text(json.dumps({"data": data}))
             np.save(folder / "validation.npy", np.array([[9.0] * len(values), values], dtype=np.float32))
             if finished:
@@ -62,7 +62,7 @@ def test_a_run_folder_of_one_seed_is_an_arm(runs):
 
 
 def test_a_run_that_has_not_finished_is_no_evidence(runs):
-    with pytest.raises(RunError, match="holds no finished run: start it with `repro run`"):
+    with pytest.raises(RunError, match="holds no finished run; `repro run` starts one"):
         read(runs("a", {0: [1.0]}, finished=False))
 
 
@@ -81,3 +81,21 @@ def test_runs_of_one_recipe_on_different_data_are_not_averaged(runs):
     runs("a", {0: [1.0]})
     with pytest.raises(RunError, match=r"were trained on different data \(d0, d1\)"):
         read(runs("a", {1: [1.0]}, data="d1"))
+
+
+def test_recipes_that_differ_in_more_than_the_activation_are_told_apart(runs):
+    (pair,) = compare([read(runs("a", {0: [1.0]})), read(runs("b", {0: [2.0]}, tokens=200))])
+    assert pair.also == ("budget.tokens",)
+    (same,) = compare([read(runs("c", {0: [1.0]})), read(runs("d", {0: [2.0]}))])
+    assert same.also == ()
+
+
+@pytest.mark.parametrize("file", ["versions.json", "recipe.yaml", "validation.npy"])
+def test_a_run_with_a_file_missing_or_broken_is_told_in_a_line(runs, file):
+    folder = runs("a", {0: [1.0]})
+    (folder / "seed-0" / file).write_bytes(b"\0")
+    with pytest.raises(RunError, match=r"the runs in .* cannot be read"):
+        read(folder)
+    (folder / "seed-0" / file).unlink()
+    with pytest.raises(RunError, match="cannot be read"):
+        read(folder)

@@ -6,7 +6,7 @@ from repro.data.manifest import Prepared
 
 
 def test_it_measures_loading_at_three_contexts_and_tokenising(prepare_in, sources_folder, monkeypatch):
-    def prepare(corpus, *, vocab_size, root) -> Prepared:
+    def prepare(corpus, *, vocab_size, root, shard_bytes) -> Prepared:
         return prepare_in(root, shard_bytes=2**20)
 
     monkeypatch.setattr(loader, "prepare", prepare)

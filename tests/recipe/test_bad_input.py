@@ -74,7 +74,7 @@ def test_an_unknown_name(name, message):
         ("tasks=piqa", "evaluation.tasks is 'piqa'; expected a list, such as [a, b]"),
         ("tasks=[1]", "evaluation.tasks holds 1; expected a word"),
         ("sets=[wiki]", "validation.sets holds 'wiki'; expected 'held-out'"),
-        ("betas=[0.9]", "optim.betas is [0.9]; expected a longer list"),
+        ("betas=[0.9]", "optim.betas is [0.9]; expected a longer list, such as [a, b]"),
         ("betas=[1, 2, 3]", "optim.betas is [1, 2, 3]; expected a list of 2"),
         ("betas=[0.9, 1.0]", "optim.betas holds 1.0; expected a number below 1"),
         ("betas=0.9,0.95", "optim.betas is '0.9,0.95'; expected a list, such as [a, b]"),

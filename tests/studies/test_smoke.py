@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from repro import kernels
-from repro.errors import CheckFailed
+from repro.errors import CheckFailed, RecipeError
 from repro.recipe import load, machine
+from repro.studies import start
 from repro.studies.processes import Arm, run_all
 from repro.studies.smoke import Check, _first_losses, _last_losses, _matched, _resumed, _share, agreement, report, table
 
@@ -83,6 +84,21 @@ def test_the_table_shows_how_far_each_arm_is(arm):
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(table([one]))
     assert "5/10  6.123                12,346  0.50 GB" in console.export_text()
+
+
+def test_a_smoke_asks_for_one_device_and_for_one_that_is_here(monkeypatch):
+    monkeypatch.setattr(start, "here", lambda: machine("cpu"))
+    with pytest.raises(RecipeError, match="a smoke runs on one device, and machine 'h100-8x8' has 64; try --on gpu"):
+        start._check(machine("h100-8x8"))
+    with pytest.raises(RecipeError, match="machine 'gpu' has a GPU, and there is none here; try --on cpu"):
+        start._check(machine("gpu"))
+    start._check(machine("cpu"))
+
+
+def test_a_run_that_cannot_be_started_is_an_error_of_the_disk(arm, tmp_path):
+    (tmp_path / "a").write_text("")
+    with pytest.raises(OSError, match=r"File exists|Not a directory"):
+        run_all([Arm("a", [], tmp_path / "a" / "run", 1)], at_once=1, method="spawn", show=lambda: None)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from repro.errors import CheckFailed
+from repro.recipe import machine
 from repro.training import doctor
 from repro.training.doctor import Finding, examine
 
@@ -29,6 +30,18 @@ def test_a_folder_that_cannot_be_written_is_a_problem_with_a_remedy(tmp_path, mo
     assert not finding.works
     assert finding.found == f"{tmp_path}: Permission denied"
     assert "--out" in finding.remedy
+
+
+def test_a_file_where_a_folder_should_be_is_a_problem(tmp_path):
+    (tmp_path / "data").write_text("")
+    assert not doctor._folder("prepared data", tmp_path / "data").works
+
+
+def test_a_gpu_that_torch_cannot_use_is_a_problem(monkeypatch):
+    monkeypatch.setattr(doctor.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(doctor, "here", lambda: machine("gpu"))
+    (finding,) = doctor._gpu()
+    assert (finding.works, finding.found) == (False, "there is one, and torch cannot use it")
 
 
 def test_a_package_that_does_not_import_is_a_problem(monkeypatch):

@@ -1,5 +1,7 @@
 """The metrics file keeps its history over a resume."""
 
+import pytest
+
 from repro.training.metrics_file import COLUMNS, MetricsFile, read
 
 
@@ -30,3 +32,14 @@ def test_what_has_no_column_is_left_to_tensorboard(tmp_path):
     file = MetricsFile(tmp_path / "metrics.csv", resumed_at=0)
     file.log_metrics({"coefficients/layers.0/1": 0.3}, 10)
     assert read(file.path) == []
+
+
+@pytest.mark.parametrize("torn", ["3", "30,1", "\0\0\0\0"], ids=["half a step", "half a row", "power loss"])
+def test_a_row_that_a_crash_cut_short_is_dropped(tmp_path, torn):
+    path = tmp_path / "metrics.csv"
+    MetricsFile(path, resumed_at=0).log_metrics({"loss": 0.5}, 10)
+    with path.open("a") as file:
+        file.write(torn)
+    assert [row["step"] for row in read(path)] == ["10"]
+    MetricsFile(path, resumed_at=40).log_metrics({"loss": 0.25}, 50)
+    assert [row["step"] for row in read(path)] == ["10", "50"]

@@ -1,8 +1,9 @@
 """A run: once finished it stays, interrupted it goes on as if nothing had been, and its folder is its own."""
 
-import fcntl
 import json
+import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,9 +61,17 @@ def test_an_interrupted_run_equals_the_uninterrupted_one(small, train, stop_at, 
     assert train(recipe, "interrupted", stop_at=stop_at) == train(recipe, "whole")
 
 
-def test_resuming_in_a_later_epoch_equals_the_uninterrupted_run(small, train, prepared):
+@pytest.mark.parametrize("workers", [0, 2], ids="{} workers".format)
+def test_resuming_in_a_later_epoch_equals_the_uninterrupted_run(small, train, prepared, workers):
     epoch = prepared.tokens("train") // 128 + 1
-    recipe = small({"budget.tokens": 128 * (epoch + 6), "validation.every": 1000, "checkpoints.every": 1000})
+    recipe = small(
+        {
+            "data.workers": workers,
+            "budget.tokens": 128 * (epoch + 6),
+            "validation.every": 1000,
+            "checkpoints.every": 1000,
+        }
+    )
     stop = epoch - 2, epoch + 3
     assert train(recipe, "interrupted", stop_at=stop) == train(recipe, "whole")
 
@@ -123,10 +132,33 @@ def test_a_run_that_never_becomes_finite_is_stopped(small, prepared, tmp_path, m
 
 
 def test_a_folder_in_use_is_refused(small, prepared, tmp_path):
-    with (tmp_path / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    hold = "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.lockf(f, fcntl.LOCK_EX); print(1, flush=True); input()"
+    command = [sys.executable, "-c", hold, tmp_path / ".lock"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
         with pytest.raises(RunError, match="is in use by another process; wait for it"):
             run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path)
+        other.communicate(b"\n")
+
+
+def test_ctrl_c_of_a_terminal_reaches_the_workers_and_the_step_is_still_saved(
+    small, prepared, train, tmp_path, at_step, monkeypatch
+):
+    """A terminal signals the whole group; with micro-batches of one the step needs its workers to the end."""
+    micro_batches(monkeypatch, 1)
+    recipe = small({"data.workers": 2})
+    whole = train(recipe, "whole")
+
+    def as_a_terminal_does():
+        workers = [child.pid for child in multiprocessing.active_children()]
+        assert len(workers) == 2
+        for pid in [*workers, os.getpid()]:
+            os.kill(pid, signal.SIGINT)
+
+    at_step(7, as_a_terminal_does)
+    with pytest.raises(Preempted, match="stopped after step 7 of 24, which is saved"):
+        run(recipe, machine("cpu"), prepared, seed=0, folder=tmp_path / "run")
+    assert train(recipe) == whole
 
 
 def test_a_folder_with_other_data_is_refused(small, prepared, train, tmp_path):
@@ -152,6 +184,7 @@ def test_a_disk_that_fills_up_ends_the_run_in_a_line_and_keeps_the_last_checkpoi
 ):
     def full(state, folder):
         if folder.name.endswith("20"):
+            folder.mkdir()
             (folder / "half").write_text("")
             raise OSError(28, "No space left on device")
         save(state, folder)
@@ -165,6 +198,24 @@ def test_a_disk_that_fills_up_ends_the_run_in_a_line_and_keeps_the_last_checkpoi
     assert train(small()) == train(small(), "whole")
 
 
+def test_what_a_killed_save_left_is_swept_up_and_never_taken_for_a_checkpoint(small, train, tmp_path):
+    folder = tmp_path / "run" / "checkpoints"
+    for name in (".writing-step-00000007", ".removing-step-00000003", "step-00000010"):
+        (folder / name).mkdir(parents=True)
+    assert train(small()) == train(small(), "whole")
+    assert sorted(path.name for path in folder.iterdir()) == ["step-00000020", "step-00000024"]
+
+
+def test_a_disk_without_room_is_said_to_be_full(small, prepared, tmp_path, monkeypatch):
+    def full(state, folder):
+        raise RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 704 vs 598")  # torch's own words
+
+    monkeypatch.setattr(checkpoints, "_save", full)
+    monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(2**30, 2**30, 0))
+    with pytest.raises(RunError, match="step-00000010: no space left on the disk; earlier checkpoints are untouched"):
+        run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path)
+
+
 def test_machines_of_several_devices_ask_for_torchrun(small, prepared, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(
@@ -175,7 +226,7 @@ def test_machines_of_several_devices_ask_for_torchrun(small, prepared, tmp_path,
 
 def test_a_machine_with_a_gpu_needs_one(small, prepared, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(RunError, match="machine 'gpu' has GPUs, and torch finds none here; `repro doctor`"):
+    with pytest.raises(RunError, match="machine 'gpu' has GPUs, and torch finds none here: `repro doctor`"):
         run(small(), machine("gpu"), prepared, seed=0, folder=tmp_path)
 
 

@@ -39,7 +39,7 @@ class Metrics(lightning.Callback):
         self.started: float | None = None
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """Start the clock with the first batch of a row, so that validation and checkpoints are not counted."""
+        """Start the clock with the first batch of a row: what happens between two rows is not counted."""
         if self.started is None:
             self.started = time.perf_counter()
 
@@ -76,13 +76,18 @@ class Metrics(lightning.Callback):
         }
         return row | ({"mfu": rate * self.flops_per_token / self.peak_flops} if self.peak_flops else {})
 
-    def state_dict(self) -> dict[str, Any]:
-        """The unfinished row, so that a resumed run logs the same means."""
-        return {"loss_sum": float(self.loss_sum), "steps": self.steps}
+    def on_save_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep the unfinished row, so that a resumed run logs the same means. Every rank takes part."""
+        checkpoint["row"] = {"loss_sum": _mean_over_ranks(trainer, self.loss_sum), "steps": self.steps}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def on_load_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Go on with the row that the checkpoint interrupted."""
-        self.loss_sum, self.steps = torch.tensor(state_dict["loss_sum"]), state_dict["steps"]
+        row = checkpoint["row"]
+        self.loss_sum, self.steps = torch.tensor(row["loss_sum"], device=trainer.strategy.root_device), row["steps"]
 
 
 class Coefficients(lightning.Callback):

@@ -17,13 +17,13 @@ _SHOWN = {
 class ProgressLine(Logger):
     """Shows the latest of what is logged, and the time left. It listens as any logger does."""
 
-    def __init__(self, console: Console, *, steps: int, resumed_at: int) -> None:
+    def __init__(self, console: Console, *, steps: int, done: int) -> None:
         super().__init__()
         self.console = console
         self.latest: dict[str, float] = {}
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"), TimeRemainingColumn())
         self.progress = Progress(*columns, console=console, disable=not console.is_terminal)
-        self.task = self.progress.add_task("", total=steps, completed=resumed_at, figures="")
+        self.task = self.progress.add_task("", total=steps, completed=done, figures="")
         self.steps = steps
 
     @property

@@ -1,6 +1,5 @@
 """When to write a checkpoint, and how to stop at a step's border."""
 
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -29,6 +28,13 @@ class Saving(lightning.Callback):
     def __init__(self, folder: Path, when: Checkpoints, *, recipe: str) -> None:
         self.folder, self.when, self.recipe = folder, when, recipe
         self.saved_at = time.monotonic()
+        self.saved_step = 0
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Sweep up after a process that was killed while it saved."""
+        self.saved_step = trainer.global_step
+        if trainer.is_global_zero:
+            checkpoints.sweep(self.folder)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -57,13 +63,16 @@ class Saving(lightning.Callback):
 
     def save(self, trainer: lightning.Trainer) -> None:
         """Write the checkpoint of the current step, unless it is there, and drop the oldest ones."""
+        if self.saved_step == trainer.global_step:
+            return
         path = self.folder / checkpoints.name(trainer.global_step)
-        if not path.is_dir():
-            trainer.save_checkpoint(path)
-        self.saved_at = time.monotonic()
+        if trainer.is_global_zero and path.exists():
+            checkpoints.remove(path)  # incomplete, or this run would have begun there
+        trainer.save_checkpoint(path)
+        self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
         if trainer.is_global_zero:
             for old in checkpoints.complete(self.folder)[: -self.when.keep]:
-                shutil.rmtree(old)
+                checkpoints.remove(old)
 
 
 class Interruption(lightning.Callback):
@@ -109,7 +118,7 @@ class Interruption(lightning.Callback):
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked and number == signal.SIGINT:
-            raise Preempted("stopped at once; the same command goes on from the last checkpoint")
+            raise Preempted("stopped at once; the same command goes on from the last checkpoint, if there is one")
         self.asked = True
 
     def _restore(self) -> None:
