@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from repro.recipe import load
+from repro.recipe.loading import paper_items
 from repro.recipe.writing import as_yaml
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-NAMES = [f"dense-1b-{activation}" for activation in ("swiglu", "gelu", "relu", "polyrelu", "polynorm", "relu2")]
+NAMES = [f"dense-1b-{activation}" for activation in paper_items("dense", "1b")]
 
 
 @pytest.mark.parametrize("name", [*NAMES, "dense-smoke-polynorm"])
