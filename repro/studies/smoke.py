@@ -143,7 +143,7 @@ def _resumed(arm: Arm, twin: Arm) -> Check:
     logged = all(_column(arm, column) == _column(twin, column) for column in ("loss", "grad_norm", "lr"))
     ours, theirs = (np.load(a.folder / "validation.npy") for a in (arm, twin))
     return Check(
-        "a run that was interrupted and resumed equals one that was not, to the bit",
+        "an interrupted and resumed run equals the uninterrupted one to the bit",
         twin.interrupted and logged and np.array_equal(ours, theirs),
         f"{ours.size:,} validation losses compared"
         if twin.interrupted
