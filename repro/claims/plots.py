@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 
 STYLES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1))]
 MARKERS = "osD^vP"
+LEGEND_COLUMNS = 6
 
 
 def curves(runs: Mapping[str, Path], path: Path, *, levels: Mapping[str, float], title: str) -> None:
@@ -23,7 +24,9 @@ def curves(runs: Mapping[str, Path], path: Path, *, levels: Mapping[str, float],
         levels: horizontal lines in nats per token that give the losses their meaning, by name.
         title: what the reader must know before comparing the lines.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
+    rows = -(-len(runs) // LEGEND_COLUMNS)
+    size = (10, 4 + 0.25 * rows)  # inches
+    figure, (left, right) = plt.subplots(1, 2, figsize=size, sharey=True, layout="constrained")
     for number, (name, folder) in enumerate(runs.items()):
         style = {"label": name, "linestyle": STYLES[number % len(STYLES)], "linewidth": 1.4}
         left.plot(*_curve(folder, "loss"), **style)
@@ -36,7 +39,7 @@ def curves(runs: Mapping[str, Path], path: Path, *, levels: Mapping[str, float],
     for name, level in levels.items():  # beside the shorter curves, where the lines are free
         right.annotate(name, (0.02, level), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color="0.35")
     left.set_ylabel("nats per token")
-    right.legend(frameon=False, fontsize=9)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False)
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=150)
     plt.close(figure)

@@ -24,3 +24,10 @@ def test_the_picture_is_not_blank(run, tmp_path):
     picture = matplotlib.image.imread(tmp_path / "c.png")
     assert picture.shape[1] > 1000
     assert picture[..., :3].min() < 0.2
+
+
+def test_the_legend_of_every_activation_leaves_room_for_the_curves(run, tmp_path):
+    plots.curves(
+        {f"activation {n}": run for n in range(43)}, tmp_path / "c.png", levels={}, title="many"
+    )  # or it warns
+    assert matplotlib.image.imread(tmp_path / "c.png").shape[0] > 800
