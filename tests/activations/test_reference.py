@@ -11,7 +11,7 @@ from repro.activations import XIELU, PolyNorm, PolyReLU, reference
 X = torch.randn(6, 17, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
-def close(ours, theirs):
+def assert_close(ours, theirs):
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
@@ -52,11 +52,11 @@ TABLE_4 = {
 
 @pytest.mark.parametrize("name", TABLE_4)
 def test_table_4(name):
-    close(getattr(reference, name)(X), TABLE_4[name](X))
+    assert_close(getattr(reference, name)(X), TABLE_4[name](X))
 
 
 def test_table_4s_celu_has_one_alpha():
-    close(reference.celu(X, alpha=0.7), F.celu(X, alpha=0.7))
+    assert_close(reference.celu(X, alpha=0.7), F.celu(X, alpha=0.7))
 
 
 @EACH_INNER
@@ -66,7 +66,7 @@ def test_type_i_is_the_sum_of_the_powers_of_the_inner_function(rho, order):
     by_hand = a[0] + a[1] * y
     for i in range(2, order + 1):
         by_hand = by_hand + a[i] * math.prod([y] * i)
-    close(reference.polycom(X, a, rho, "I"), by_hand.expand_as(X))
+    assert_close(reference.polycom(X, a, rho, "I"), by_hand.expand_as(X))
 
 
 @EACH_INNER
@@ -76,47 +76,49 @@ def test_type_ii_is_the_sum_of_the_inner_function_of_the_powers(rho, order):
     by_hand = a[0] * rho(torch.ones_like(X)) + a[1] * rho(X)
     for i in range(2, order + 1):
         by_hand = by_hand + a[i] * rho(math.prod([X] * i))
-    close(reference.polycom(X, a, rho, "II"), by_hand)
+    assert_close(reference.polycom(X, a, rho, "II"), by_hand)
 
 
 @ORDERS
 def test_polyrelu_is_type_i_of_relu_and_so_is_polyprelu_at_slope_zero(order):
     a = coefficients(order)
-    close(reference.polyrelu(X, a), reference.polycom(X, a, torch.relu, "I"))
-    close(reference.polyprelu(X, a, torch.zeros(1)), reference.polyrelu(X, a))
+    assert_close(reference.polyrelu(X, a), reference.polycom(X, a, torch.relu, "I"))
+    assert_close(reference.polyprelu(X, a, torch.zeros(1)), reference.polyrelu(X, a))
 
 
 @ORDERS
 def test_polynorm_is_type_ii_of_normalisation(order):
     a = coefficients(order)
     a[0] = 0  # norm(x^0) = 1 / sqrt(1 + eps) where the official code has a bias
-    close(reference.polynorm(X, a), reference.polycom(X, a, rms_norm, "II"))
+    assert_close(reference.polynorm(X, a), reference.polycom(X, a, rms_norm, "II"))
 
 
 def test_polyrelunorm_is_polynorm_of_relu():
     a = coefficients(3)
-    close(reference.polyrelunorm(X, a), reference.polynorm(X.clamp(min=0), a))
+    assert_close(reference.polyrelunorm(X, a), reference.polynorm(X.clamp(min=0), a))
 
 
 def test_eq_3_to_the_letter():
     a, d = coefficients(3), X.shape[-1]
     powers = [X**i for i in range(4)]  # x^0 is a row of ones, of length sqrt(d)
     letter = sum(a[i] * p / torch.linalg.vector_norm(p, dim=-1, keepdim=True) for i, p in enumerate(powers))
-    close(reference.polynorm(X, a, eps=0.0, norm="l2"), letter)
-    close(letter - reference.polynorm(X, torch.tensor([0.0, *a[1:]]), eps=0.0, norm="l2"), a[0] / math.sqrt(d) + 0 * X)
+    assert_close(reference.polynorm(X, a, eps=0.0, norm="l2"), letter)
+    assert_close(
+        letter - reference.polynorm(X, torch.tensor([0.0, *a[1:]]), eps=0.0, norm="l2"), a[0] / math.sqrt(d) + 0 * X
+    )
 
 
 @ORDERS
 def test_the_official_norm_is_sqrt_d_times_that_of_eq_3(order):
     a, d = coefficients(order), X.shape[-1]
     a[0] = 0
-    close(reference.polynorm(X, a), math.sqrt(d) * reference.polynorm(X, a, norm="l2"))
+    assert_close(reference.polynorm(X, a), math.sqrt(d) * reference.polynorm(X, a, norm="l2"))
 
 
 @pytest.mark.parametrize(("norm", "constant"), [("rms", 0.5), ("l2", 0.5 / math.sqrt(8))])
 def test_a_row_of_zeros_gives_the_constant_term(norm, constant):
     y = reference.polynorm(torch.zeros(3, 8, dtype=torch.float64), torch.tensor([0.5, 1.0, 1.0, 1.0]), norm=norm)
-    close(y, torch.full_like(y, constant))
+    assert_close(y, torch.full_like(y, constant))
 
 
 def official_polynorm(x, weight, bias):
@@ -137,27 +139,27 @@ def test_an_official_checkpoint_gives_what_the_official_formula_gives(module, fo
     weight, bias = coefficients(2), coefficients(3)[:1]
     act = module().double()
     act.load_state_dict({"weight": weight, "bias": bias})
-    close(act(X), formula(X, weight, bias))
+    assert_close(act(X), formula(X, weight, bias))
 
 
 def test_xielu_is_that_of_transformers():
     activations = pytest.importorskip("transformers.activations")
     theirs, ours = activations.XIELUActivation(dtype=torch.float64), XIELU().double()
-    close(ours.alpha_p.float(), theirs.alpha_p.float())
-    close(ours.alpha_n.float(), theirs.alpha_n.float())
+    assert_close(ours.alpha_p.float(), theirs.alpha_p.float())
+    assert_close(ours.alpha_n.float(), theirs.alpha_n.float())
     with torch.no_grad():
         for act in (ours, theirs):
             act.alpha_p.fill_(0.3)
             act.alpha_n.fill_(-0.4)
-    close(ours(X), theirs(X))
+    assert_close(ours(X), theirs(X))
 
 
 def test_powlu_is_swiglu_below_zero_and_bends_above():
     up = torch.ones_like(X)
     below = X.clamp(max=0)
-    close(reference.powlu(below, up), F.silu(below))
+    assert_close(reference.powlu(below, up), F.silu(below))
     four = torch.full((1,), 4.0, dtype=torch.float64)
-    close(reference.powlu(four, 2 * torch.ones_like(four)), 2 * 4 ** (3 / (2 + 1)) * torch.sigmoid(four))
+    assert_close(reference.powlu(four, 2 * torch.ones_like(four)), 2 * 4 ** (3 / (2 + 1)) * torch.sigmoid(four))
 
 
 def test_powlu_has_a_gradient_at_zero():
@@ -169,7 +171,7 @@ def test_powlu_has_a_gradient_at_zero():
 def test_motifs_gate_has_sigmoid_coefficients_and_half_the_scale():
     a, up = coefficients(3), X.flip(0)
     powers = [torch.sigmoid(a[i]) * rms_norm(X**i) for i in (1, 2, 3)]
-    close(reference.polynorm_glu(X, up, a), 0.5 * (a[0] + sum(powers)) * up)
+    assert_close(reference.polynorm_glu(X, up, a), 0.5 * (a[0] + sum(powers)) * up)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
