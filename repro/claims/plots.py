@@ -1,6 +1,5 @@
 """Figures, readable in greyscale: each arm has a line style and a marker of its own."""
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +8,8 @@ import matplotlib
 matplotlib.use("Agg")  # before pyplot: a figure goes to a file, also where there is no screen
 
 import matplotlib.pyplot as plt
+
+from repro.recipe.runs import read_metrics
 
 STYLES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1))]
 MARKERS = "osD^vP"
@@ -46,8 +47,7 @@ def curves(runs: Mapping[str, Path], path: Path, *, levels: Mapping[str, float],
 
 
 def _curve(folder: Path, column: str) -> tuple[list[float], list[float]]:
-    with (folder / "metrics.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_metrics(folder / "metrics.csv")
     tokens_per_step = next(float(row["tokens"]) / int(row["step"]) for row in rows if row["tokens"])
     points = [(int(row["step"]) * tokens_per_step / 1000, float(row[column])) for row in rows if row[column]]
     return [x for x, _ in points], [y for _, y in points]

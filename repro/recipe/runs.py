@@ -1,5 +1,6 @@
-"""Where runs lie: ``runs/<recipe>/<fingerprint>/seed-<n>``."""
+"""Where runs lie, ``runs/<recipe>/<fingerprint>/seed-<n>``, and how their metrics are read."""
 
+import csv
 from pathlib import Path
 
 from repro import paths
@@ -27,6 +28,12 @@ def find(text: str, out: Path | None = None) -> Path:
         raise RunError(f"{text}: there is no such folder; expected a run's folder or recipe[@seed]")
     name, _, seed = text.partition("@")
     return _only(_all(load(name).name, seed, out or paths.runs()), text, out or paths.runs())
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """The rows of a ``metrics.csv``, as text, without one that is half written or that a crash cut short."""
+    with path.open(newline="", errors="replace") as file:
+        return [row for row in csv.DictReader(file) if None not in row.values() and row["step"].isdecimal()]
 
 
 def _run(path: Path) -> Path:

@@ -1,6 +1,5 @@
 """Runs as processes: started a few at a time, watched through the files they write."""
 
-import csv
 import multiprocessing
 import os
 import runpy
@@ -13,6 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from repro.errors import CheckFailed, Preempted
+from repro.recipe.runs import read_metrics
 
 
 @dataclass
@@ -53,7 +53,8 @@ class Arm:
 
     def look(self) -> None:
         """Read how far the run is, and interrupt it if that is what it is for."""
-        for row in _rows(self.folder / "metrics.csv"):
+        metrics = self.folder / "metrics.csv"
+        for row in read_metrics(metrics) if metrics.is_file() else ():
             self.latest |= {key: value for key, value in row.items() if value}
         if self.interrupt_at is not None and not self.interrupted and self.step >= self.interrupt_at:
             self.interrupted = True
@@ -139,10 +140,3 @@ def _ended(arm: Arm, method: str) -> bool:
         said = arm.log.read_text(errors="replace").strip().splitlines() or ["nothing"]
         raise CheckFailed(f"{arm.name} ended with exit code {code} and said: {said[-1]} (all of it: {arm.log})")
     return True
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))

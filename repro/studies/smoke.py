@@ -4,7 +4,6 @@ It trains for seconds on a corpus that everybody has. What it shows is that the 
 the paper.
 """
 
-import csv
 import math
 import os
 import time
@@ -112,8 +111,7 @@ def _figure(arm: Arm, column: str, form: str) -> str:
 
 
 def _column(arm: Arm, column: str) -> list[float]:
-    with (arm.folder / "metrics.csv").open(newline="") as file:
-        return [float(row[column]) for row in csv.DictReader(file) if row[column]]
+    return [float(row[column]) for row in runs.read_metrics(arm.folder / "metrics.csv") if row[column]]
 
 
 def _first_losses(recipes: Sequence[Recipe], arms: Sequence[Arm]) -> Check:

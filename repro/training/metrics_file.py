@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 
 from repro.paths import write_whole
+from repro.recipe.runs import read_metrics
 from repro.training.ranks import is_first
 
 COLUMNS = (
@@ -36,7 +37,11 @@ class MetricsFile(Logger):
     def __init__(self, path: Path, *, resumed_at: int) -> None:
         super().__init__()
         self.path = path
-        rows = [row for row in read(path) if int(row["step"]) <= resumed_at] if path.is_file() and is_first() else []
+        rows = (
+            [row for row in read_metrics(path) if int(row["step"]) <= resumed_at]
+            if path.is_file() and is_first()
+            else []
+        )
         if is_first():
             write_whole(path, _text(rows, header=True))
 
@@ -59,12 +64,6 @@ class MetricsFile(Logger):
         if known and is_first():
             with self.path.open("a", newline="") as file:
                 file.write(_text([{"step": step, **known}], header=False))
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    """The rows of a metrics file, as text, without one that a crash cut short."""
-    with path.open(newline="", errors="replace") as file:
-        return [row for row in csv.DictReader(file) if None not in row.values() and row["step"].isdecimal()]
 
 
 def _text(rows: list[dict[str, Any]], *, header: bool) -> str:

@@ -16,7 +16,7 @@ from repro.data.manifest import Prepared
 from repro.errors import RunError
 from repro.paths import write_whole
 from repro.recipe import Machine, Recipe
-from repro.training import metrics_file
+from repro.recipe.runs import read_metrics
 from repro.training.build import build, newest
 from repro.training.ranks import is_first, started
 from repro.training.record import record
@@ -64,7 +64,7 @@ def result(folder: Path) -> dict[str, Any]:
 
 
 def _result(folder: Path) -> dict[str, Any]:
-    rows = metrics_file.read(folder / "metrics.csv")
+    rows = read_metrics(folder / "metrics.csv")
     last = {key: float(row[key]) for row in rows for key in ("loss", "validation_loss", "skipped_steps") if row[key]}
     return {"steps": int(rows[-1]["step"]), **last}
 

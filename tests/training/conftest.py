@@ -9,7 +9,7 @@ import pytest
 
 from repro.errors import Preempted
 from repro.recipe import machine
-from repro.training import metrics_file
+from repro.recipe.runs import read_metrics
 from repro.training.language_model import LanguageModel
 from repro.training.run import run
 
@@ -24,7 +24,7 @@ class Numbers:
     @classmethod
     def of(cls, folder):
         columns = ("step", "tokens", "loss", "validation_loss", "lr", "grad_norm", "skipped_steps")
-        rows = tuple(tuple(row[c] for c in columns) for row in metrics_file.read(folder / "metrics.csv"))
+        rows = tuple(tuple(row[c] for c in columns) for row in read_metrics(folder / "metrics.csv"))
         return cls(rows, np.load(folder / "validation.npy").tobytes())
 
 

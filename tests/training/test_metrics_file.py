@@ -2,7 +2,8 @@
 
 import pytest
 
-from repro.training.metrics_file import COLUMNS, MetricsFile, read
+from repro.recipe.runs import read_metrics
+from repro.training.metrics_file import COLUMNS, MetricsFile
 
 
 def test_rows_before_a_resume_stay_and_those_after_its_checkpoint_go(tmp_path):
@@ -11,13 +12,13 @@ def test_rows_before_a_resume_stay_and_those_after_its_checkpoint_go(tmp_path):
     for step in (10, 20, 30):
         first.log_metrics({"loss": 1 / step}, step)
     MetricsFile(path, resumed_at=20).log_metrics({"loss": 0.5}, 30)
-    assert [(row["step"], row["loss"]) for row in read(path)] == [("10", "0.1"), ("20", "0.05"), ("30", "0.5")]
+    assert [(row["step"], row["loss"]) for row in read_metrics(path)] == [("10", "0.1"), ("20", "0.05"), ("30", "0.5")]
 
 
 def test_a_number_is_written_so_that_it_reads_back_equal(tmp_path):
     file = MetricsFile(tmp_path / "metrics.csv", resumed_at=0)
     file.log_metrics({"loss": 0.1 + 0.2, "lr": 1e-300}, 1)
-    (row,) = read(file.path)
+    (row,) = read_metrics(file.path)
     assert (float(row["loss"]), float(row["lr"])) == (0.1 + 0.2, 1e-300)
 
 
@@ -31,7 +32,7 @@ def test_a_fresh_start_forgets_an_earlier_run_that_saved_nothing(tmp_path):
 def test_what_has_no_column_is_left_to_tensorboard(tmp_path):
     file = MetricsFile(tmp_path / "metrics.csv", resumed_at=0)
     file.log_metrics({"coefficients/layers.0/1": 0.3}, 10)
-    assert read(file.path) == []
+    assert read_metrics(file.path) == []
 
 
 @pytest.mark.parametrize("torn", ["3", "30,1", "\0\0\0\0"], ids=["half a step", "half a row", "power loss"])
@@ -40,6 +41,6 @@ def test_a_row_that_a_crash_cut_short_is_dropped(tmp_path, torn):
     MetricsFile(path, resumed_at=0).log_metrics({"loss": 0.5}, 10)
     with path.open("a") as file:
         file.write(torn)
-    assert [row["step"] for row in read(path)] == ["10"]
+    assert [row["step"] for row in read_metrics(path)] == ["10"]
     MetricsFile(path, resumed_at=40).log_metrics({"loss": 0.25}, 50)
-    assert [row["step"] for row in read(path)] == ["10", "50"]
+    assert [row["step"] for row in read_metrics(path)] == ["10", "50"]
