@@ -3,16 +3,20 @@
 They agree with :mod:`repro.activations.reference`, which defines what is right, forward and gradients.
 """
 
-from typing import Literal
+import warnings
+from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 from repro.errors import KernelError, nearest
-from repro.kernels import eager
+from repro.kernels import eager, operators
+from repro.kernels.support import obstacle
 
 __all__ = ["Backend", "polynorm", "polyrelu"]
 
 Backend = Literal["auto", "torch", "triton"]
+_BACKENDS: tuple[str, ...] = get_args(Backend)
 
 
 def polynorm(x: Tensor, coeff: Tensor, eps: float = 1e-6, *, backend: Backend = "auto") -> Tensor:
@@ -22,10 +26,11 @@ def polynorm(x: Tensor, coeff: Tensor, eps: float = 1e-6, *, backend: Backend = 
         x: ``(..., d_ff)``, of any floating dtype. Computed in float32, float64 in float64, and rounded once.
         coeff: ``(order + 1,)``, ascending; its dtype may differ from that of ``x``.
         eps: added to the mean squares, so that a row of zeros gives ``coeff[0]``.
-        backend: ``torch``, or ``auto`` for the fastest there is.
+        backend: ``triton``, the fused kernel; ``torch``; or ``auto``, the kernel on a GPU and torch elsewhere.
 
     Returns:
-        ``(..., d_ff)``, in the dtype of ``x``. The backward pass keeps ``x`` and ``coeff``, nothing else.
+        ``(..., d_ff)``, in the dtype of ``x``. The backward pass keeps ``x`` and ``coeff``, and the kernel ``order``
+        float32 numbers a row. Only ``torch`` has second derivatives.
 
     Raises:
         KernelError: the backend cannot serve, or ``x`` and ``coeff`` do not fit.
@@ -33,6 +38,9 @@ def polynorm(x: Tensor, coeff: Tensor, eps: float = 1e-6, *, backend: Backend = 
     _check("polynorm", x, coeff, backend)
     if x.ndim == 0:
         raise KernelError("polynorm: expected x of shape (..., d_ff) to normalise over its last dimension, got ()")
+    if _fused("polynorm", x, coeff, backend, width=x.shape[-1]):
+        y: Tensor = operators.polynorm(x, coeff, eps)[0]
+        return y
     return eager.polynorm(x, coeff, eps)
 
 
@@ -42,24 +50,41 @@ def polyrelu(x: Tensor, coeff: Tensor, *, backend: Backend = "auto") -> Tensor:
     Args:
         x: of any shape and floating dtype. Computed in float32, float64 in float64, and rounded once.
         coeff: ``(order + 1,)``, ascending; its dtype may differ from that of ``x``.
-        backend: ``torch``, or ``auto`` for the fastest there is.
+        backend: ``triton``, the fused kernel; ``torch``; or ``auto``, the kernel on a GPU and torch elsewhere.
 
     Returns:
-        Shape and dtype of ``x``. The backward pass keeps ``x`` and ``coeff``, nothing else.
+        Shape and dtype of ``x``. The backward pass keeps ``x`` and ``coeff``, nothing else. Only ``torch`` has second
+        derivatives.
 
     Raises:
         KernelError: the backend cannot serve, or ``x`` and ``coeff`` do not fit.
     """
     _check("polyrelu", x, coeff, backend)
+    if _fused("polyrelu", x, coeff, backend):
+        y: Tensor = operators.polyrelu(x, coeff)
+        return y
     return eager.polyrelu(x, coeff)
 
 
+_told: set[str] = set()  # why auto fell back, each reason once in a process
+
+
+def _fused(name: str, x: Tensor, coeff: Tensor, backend: str, *, width: int | None = None) -> bool:
+    if backend == "torch" or (backend == "auto" and not x.is_cuda):
+        return False
+    reason = obstacle(x, coeff, width=width)
+    if reason and backend == "triton":
+        raise KernelError(f"{name}: backend='triton' cannot serve: {reason}; use 'auto' or 'torch'")
+    if reason and not torch.compiler.is_compiling() and reason not in _told:
+        _told.add(reason)
+        warnings.warn(f"{name}: no fused kernel, torch instead: {reason}", stacklevel=3)
+    return not reason
+
+
 def _check(name: str, x: Tensor, coeff: Tensor, backend: str) -> None:
-    if backend == "triton":
-        raise KernelError(f"{name}: this version has no Triton kernel for backend='triton'; use 'auto' or 'torch'")
-    if backend not in {"auto", "torch"}:
+    if backend not in _BACKENDS:
         raise KernelError(
-            f"{name}: backend={backend!r} is not one of auto, torch.{nearest(backend, ['auto', 'torch'])}"
+            f"{name}: backend={backend!r} is not one of {', '.join(_BACKENDS)}.{nearest(backend, _BACKENDS)}"
         )
     if not x.is_floating_point():
         raise KernelError(f"{name}: expected x of a floating dtype, got {x.dtype}")

@@ -30,15 +30,16 @@ def test_auto_is_the_backend_that_torch_names(name):
 
 
 @BOTH
-def test_asking_for_triton_says_that_this_version_has_none(name):
-    said = complaint(name, backend="triton")
-    assert said == f"{name}: this version has no Triton kernel for backend='triton'; use 'auto' or 'torch'"
+def test_asking_for_triton_in_float64_says_why_not_and_the_way_out(name):
+    said = complaint(name, torch.randn(2, 8, dtype=torch.float64), backend="triton")
+    assert said.startswith(f"{name}: backend='triton' cannot serve: ")
+    assert said.endswith("; use 'auto' or 'torch'")
 
 
 @BOTH
 def test_an_unknown_backend_gets_the_nearest_word(name):
     said = complaint(name, backend="troch")
-    assert said == f"{name}: backend='troch' is not one of auto, torch. Did you mean 'torch'?"
+    assert said == f"{name}: backend='troch' is not one of auto, torch, triton. Did you mean 'torch'?"
 
 
 @BOTH
