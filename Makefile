@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: smoke test test-all check
+.PHONY: smoke test test-all gpu check
 
 smoke: .venv/kit          ## train six activations side by side on this machine's own Python sources, and check the kit
 	$(BIN)/repro smoke
@@ -13,6 +13,10 @@ test: .venv/dev           ## everything that needs no GPU, no network and no com
 
 test-all: .venv/dev       ## the same, and what compiles
 	$(BIN)/python -m pytest -n 2 -m "not gpu"
+
+gpu: .venv/dev            ## what needs a GPU, then every activation's smoke on it, in bfloat16
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/repro smoke --all --on gpu
 
 check: .venv/dev          ## style and types
 	$(BIN)/ruff check

@@ -146,8 +146,10 @@ def doctor() -> None:
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(metavar="step|loader", help="What to measure.", show_default=False)],
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also append the rows to DIR/bench.csv.")] = None,
+    what: Annotated[
+        str, typer.Argument(metavar="step|loader|activations|ffn", help="What to measure.", show_default=False)
+    ],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also append the rows to a CSV there.")] = None,
 ) -> None:
     """Measure, as rows like those of data/measured/."""
     from repro.bench.start import start

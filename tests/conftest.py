@@ -9,6 +9,16 @@ import pytest
 from repro.data.prepare import prepare
 from repro.recipe import load
 
+
+def pytest_configure(config):
+    """Has Triton's kernels run in its interpreter, on a CPU, unless the tests selected are the GPU's.
+
+    A kernel is made for the one or the other when its module is imported, so this comes before any test's module.
+    """
+    if config.option.markexpr.strip() != "gpu":
+        os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
 WORDS = "the order of a polynomial decides how many times its graph can turn before it leaves the page for good"
 
 

@@ -11,7 +11,11 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
-ELSEWHERE = {"repro smoke": "make smoke", "repro bench step": "tests/bench/test_step.py"}  # minutes: run there instead
+ELSEWHERE = {  # minutes: run there instead
+    "repro smoke": "make smoke",
+    "repro bench step": "tests/bench/test_step.py",
+    "repro bench activations": "tests/bench",  # without a GPU it takes seconds, with one nine minutes
+}
 
 
 def blocks(language):

@@ -34,20 +34,20 @@ def _wide(function: _F) -> _F:
 
 @_wide
 def relu(x: Tensor) -> Tensor:
-    """ReLU, Table 4: ``max(x, 0)``."""
-    return x.clamp(min=0)
+    """ReLU, Table 4: ``max(x, 0)``, with a slope of 0 at 0, as everywhere (``clamp`` would have 1)."""
+    return torch.where(x <= 0, 0, x)
 
 
 @_wide
 def relu2(x: Tensor) -> Tensor:
     """ReLU², Table 4: ``max(x, 0)^2``."""
-    return x.clamp(min=0) ** 2
+    return relu(x) ** 2
 
 
 @_wide
 def relu6(x: Tensor) -> Tensor:
     """ReLU6, Table 4: ``min(max(x, 0), 6)``."""
-    return x.clamp(min=0).clamp(max=6)
+    return relu(x).clamp(max=6)
 
 
 @_wide

@@ -81,7 +81,8 @@ def _sum(partials: Tensor, coeff: Tensor) -> Tensor:
             return torch.zeros_like(coeff)
         sums = torch.empty_like(coeff) if groups == 1 else partials.new_empty((groups, width))
         columns = triton.next_power_of_2(width)
-        fold.fold[(groups,)](partials, sums, len(partials), WIDTH=width, COLUMNS=columns, FAN=FAN, num_warps=8)
+        shape = {"WIDTH": width, "COLUMNS": columns, "FAN": FAN, "num_warps": 8}
+        fold.fold[(groups,)](partials, sums, len(partials), **shape, **FUSION)
         if groups == 1:
             return sums
         partials = sums

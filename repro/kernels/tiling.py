@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 MAX_ORDER = 6
 MAX_WIDTH = 65_536
-TILES = 9  # as many as leave three programs of four warps on a multiprocessor, in the backward pass of order 3
-PADDING = 1 / 8  # of the lanes at most idle, unless a row is narrower than 16
+TILES = 9  # of x and dy in registers still leave two or three programs of four warps on a multiprocessor
+PADDING = 1 / 8  # more idle columns than this and the block is halved, as far as TILES allows
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,17 @@ def forward(width: int, order: int) -> Tiling:
         return _narrow(width, TILES)
     if width <= 16 * 1024 and order <= 4:
         return Tiling(1024, math.ceil(width / 1024), 1, 4, True)
-    return _wide(width)
+    return _wide(width, order)
 
 
 def backward(width: int, order: int) -> Tiling:
     """The tiling of a backward pass, which holds the input and the gradient: half as many columns fit."""
-    tiles = TILES if order <= 4 else 6
+    tiles = TILES if order <= 3 else 6
     if width <= tiles * 1024:
         return _narrow(width, tiles)
     if width <= 12 * 1024 and order <= 3:
         return Tiling(2048, math.ceil(width / 2048), 1, 8, True)
-    return _wide(width)
+    return _wide(width, order)
 
 
 def _narrow(width: int, tiles: int) -> Tiling:
@@ -59,9 +59,11 @@ def _narrow(width: int, tiles: int) -> Tiling:
     return Tiling(block, count, max(1, at_once // block), 4, True)
 
 
-def _wide(width: int) -> Tiling:
-    """Sixteen warps to a row, so that few rows are under way and all of them fit in the cache."""
-    return Tiling(4096, math.ceil(width / 4096), 1, 16, False)
+def _wide(width: int, order: int) -> Tiling:
+    """Many warps to a row, so that few rows are under way and all fit in the cache; two programs a multiprocessor."""
+    warps = 16 if order <= 3 else 8
+    block = 256 * warps
+    return Tiling(block, math.ceil(width / block), 1, warps, False)
 
 
 def _padded(width: int, block: int) -> int:

@@ -8,7 +8,6 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +16,15 @@ from rich.live import Live
 from rich.table import Table
 
 from repro.data.manifest import Prepared
-from repro.errors import CheckFailed
 from repro.recipe import Machine, Recipe, load, runs
 from repro.recipe.machine import cores
 from repro.recipe.parameters import count, ffn_match_residual
+from repro.studies.agreement import agreement
+from repro.studies.check import Check
 from repro.studies.processes import Arm, run_all
 
 ARMS = ("swiglu", "gelu", "relu", "relu2", "polyrelu", "polynorm")
 SEED = 0
-
-
-@dataclass(frozen=True)
-class Check:
-    """Something that had to hold, whether it did, and the figures that say so."""
-
-    name: str
-    passed: bool
-    figures: str
 
 
 def smoke(names: Sequence[str], machine: Machine, prepared: Prepared, *, out: Path, console: Console) -> list[Check]:
@@ -51,7 +42,7 @@ def smoke(names: Sequence[str], machine: Machine, prepared: Prepared, *, out: Pa
     if not console.is_terminal:
         console.print(table([*arms, twin]))
     console.print(f"{len(arms) + 1} runs in {time.monotonic() - started:.0f} s", highlight=False)
-    return checks([load(name) for name in names], arms, twin, prepared)
+    return checks([load(name) for name in names], arms, twin, prepared, accelerator=machine.accelerator)
 
 
 def table(arms: Sequence[Arm]) -> Table:
@@ -73,14 +64,16 @@ def table(arms: Sequence[Arm]) -> Table:
     return view
 
 
-def checks(recipes: Sequence[Recipe], arms: Sequence[Arm], twin: Arm, prepared: Prepared) -> list[Check]:
-    """What a smoke has to show, from the files that its runs wrote."""
+def checks(
+    recipes: Sequence[Recipe], arms: Sequence[Arm], twin: Arm, prepared: Prepared, *, accelerator: str
+) -> list[Check]:
+    """What a smoke has to show, from the files that its runs wrote, and on the device that they ran on."""
     return [
         _first_losses(recipes, arms),
         _last_losses(arms, prepared),
         _resumed(arms[-1], twin),
         _matched(recipes),
-        agreement(),
+        agreement(accelerator),
     ]
 
 
@@ -157,43 +150,3 @@ def _matched(recipes: Sequence[Recipe]) -> Check:
         len(matrices) == 1 and residual == 0,
         f"{', '.join(f'{n:,}' for n in sorted(matrices))} weights, mismatch {residual:g}",
     )
-
-
-def agreement() -> Check:
-    """Whether the activations that training used agree with the reference, forward and gradients, where it runs."""
-    import torch
-
-    from repro import kernels
-    from repro.activations import reference
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(512, 264, generator=generator).to(device).requires_grad_()
-    coeff = torch.randn(4, generator=generator).to(device).requires_grad_()
-    dy = torch.randn(512, 264, generator=generator).to(device)
-    worst = 0.0
-    for fast, plain in ((kernels.polynorm, reference.polynorm), (kernels.polyrelu, reference.polyrelu)):
-        exact = plain(x.double(), coeff.double())
-        truth = [exact, *torch.autograd.grad(exact, (x, coeff), dy.double())]
-        y = fast(x, coeff)
-        ours = [y, *torch.autograd.grad(y, (x, coeff), dy)]
-        worst = max(worst, *(((a - b).norm() / b.norm()).item() for a, b in zip(ours, truth, strict=True)))
-    return Check(
-        "fast activations agree with the reference, forward and gradients",
-        worst <= 1e-5,
-        f"largest relative error {worst:.1e} against float64, on {device}",
-    )
-
-
-def report(outcome: Sequence[Check], console: Console) -> None:
-    """Print each check with its figures.
-
-    Raises:
-        CheckFailed: one did not hold.
-    """
-    for check in outcome:
-        mark = "[green]passed[/]" if check.passed else "[bold red]FAILED[/]"
-        console.print(f"{mark}  {check.name}\n        {check.figures}", highlight=False)
-    failed = [check.name for check in outcome if not check.passed]
-    if failed:
-        raise CheckFailed(f"{len(failed)} of {len(outcome)} checks failed: {'; '.join(failed)}")

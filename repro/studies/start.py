@@ -13,7 +13,8 @@ from repro.data.progress import bars
 from repro.errors import RecipeError
 from repro.recipe import Machine, here, load, machine, names, runs
 from repro.recipe.machine import HERE
-from repro.studies.smoke import ARMS, SEED, report, smoke
+from repro.studies.check import report
+from repro.studies.smoke import ARMS, SEED, smoke
 
 CAVEAT = "A smoke run tests the software. It is no evidence for or against the paper."
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from repro import paths
+from repro import kernels, paths
 from repro.errors import CheckFailed
+from repro.kernels.support import INSTALLED
 from repro.recipe import here
 from repro.training.record import PACKAGES, versions
 
@@ -29,11 +30,12 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at Python, packages, the GPU with Triton and NCCL, disk space and write access."""
+    """Look at Python, packages, the GPU with NCCL, the fused kernels, disk space and write access."""
     yield Finding("repro", True, versions()["repro"])
     yield Finding("Python", sys.version_info >= (3, 11), platform.python_version(), "the kit needs 3.11 or newer")
     yield from _packages()
     yield from _gpu()
+    yield _fused_kernels()
     for what, folder in (("runs", paths.runs()), ("prepared data", paths.prepared())):
         yield _folder(what, folder)
 
@@ -70,7 +72,6 @@ def _gpu() -> Iterator[Finding]:
     yield _try(
         "matrix product in bfloat16", _product, "the driver and torch's CUDA do not fit: see the driver's version"
     )
-    yield _import("triton", "fused kernels fall back to torch; pip install triton")
     nccl = torch.distributed.is_nccl_available()
     yield Finding("NCCL", nccl, "available" if nccl else "absent", "several GPUs need a torch built with NCCL")
 
@@ -80,11 +81,35 @@ def _product() -> str:
     return f"works (a sum of 256 ones is {(x @ x)[0, 0].item():g})"
 
 
+def _fused_kernels() -> Finding:
+    """Where there is a GPU, one is compiled and run."""
+    what = "fused kernels"
+    if not INSTALLED:
+        return Finding(what, sys.platform != "linux", "Triton is not installed; torch serves", "pip install triton")
+    imports = _import("triton", "pip install -e . -c constraints.txt")
+    if not imports.works:
+        return imports
+    if not torch.cuda.is_available():
+        return Finding(what, True, "Triton imports; its kernels need a GPU, and the tests run them in its interpreter")
+    return _try(
+        what, _polynorm_of_ones, "Triton needs a C compiler and Python's headers: apt-get install gcc python3-dev"
+    )
+
+
+def _polynorm_of_ones() -> str:
+    x = torch.ones(2, 264, device="cuda", dtype=torch.bfloat16)
+    coeff = torch.ones(4, device="cuda") / 4
+    y = kernels.polynorm(x, coeff, backend="triton")
+    if not (y - 1).abs().max() <= 2**-7:  # a unit in the last place; NaN is not
+        raise RuntimeError(f"PolyNorm of ones has to be 1 and is {y.min().item():g} to {y.max().item():g}")
+    return "PolyNorm compiles and gives what it has to"
+
+
 def _try(what: str, action: Callable[[], str], remedy: str) -> Finding:
     try:
         return Finding(what, True, action())
-    except RuntimeError as error:
-        return Finding(what, False, str(error).splitlines()[0], remedy)
+    except Exception as error:  # whatever it is, it is what the doctor was asked for
+        return Finding(what, False, (str(error).splitlines() or [type(error).__name__])[0], remedy)
 
 
 def _folder(what: str, folder: Path) -> Finding:

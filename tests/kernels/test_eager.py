@@ -5,21 +5,10 @@ import torch
 from torch.autograd import grad, gradcheck, gradgradcheck
 
 from repro import kernels
-from repro.activations import reference
 from tests.helpers import assert_sum_within_budget, assert_within_budget, kept_bytes
+from tests.kernels.inputs import DTYPES, ORDERS, PAIRS, leaf, other
 
-PAIRS = {"polynorm": (kernels.polynorm, reference.polynorm), "polyrelu": (kernels.polyrelu, reference.polyrelu)}
 BOTH = pytest.mark.parametrize(("kernel", "plain"), PAIRS.values(), ids=PAIRS)
-ORDERS = pytest.mark.parametrize("order", range(1, 7))
-DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
-
-
-def leaf(*shape, dtype=torch.float32, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype).requires_grad_()
-
-
-def other(*shape, dtype=torch.float32):
-    return leaf(*shape, dtype=dtype, seed=1).detach()
 
 
 @BOTH

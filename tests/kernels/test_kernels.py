@@ -1,12 +1,17 @@
 """The seam: what may be asked of a kernel, and what it says to the rest."""
 
+import warnings
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from repro import kernels
 from repro.errors import KernelError
+from repro.kernels import support
 
 BOTH = pytest.mark.parametrize("name", ["polynorm", "polyrelu"])
+BACKENDS = pytest.mark.parametrize("backend", ["auto", "torch", "triton"])
 
 
 def call(name, x=None, coeff=None, **options):
@@ -29,11 +34,71 @@ def test_auto_is_the_backend_that_torch_names(name):
     assert torch.equal(call(name, x), call(name, x, backend="torch"))
 
 
+@pytest.fixture
+def in_the_interpreter(monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+
+
+def refusal(name, *tensors):
+    said = complaint(name, *tensors, backend="triton")
+    before, after = f"{name}: backend='triton' cannot serve: ", "; use 'auto' or 'torch'"
+    assert said.startswith(before)
+    assert said.endswith(after)
+    return said.removeprefix(before).removesuffix(after)
+
+
 @BOTH
-def test_asking_for_triton_in_float64_says_why_not_and_the_way_out(name):
-    said = complaint(name, torch.randn(2, 8, dtype=torch.float64), backend="triton")
-    assert said.startswith(f"{name}: backend='triton' cannot serve: ")
-    assert said.endswith("; use 'auto' or 'torch'")
+def test_triton_on_a_cpu_needs_its_interpreter(name, monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    expected = "x is on cpu and Triton needs a GPU (or, on a CPU, its interpreter: TRITON_INTERPRET=1)"
+    assert refusal(name) == expected
+
+
+@BOTH
+def test_triton_that_is_not_there_is_said_to_be_missing(name, monkeypatch, in_the_interpreter):
+    monkeypatch.setattr(support, "INSTALLED", False)
+    assert refusal(name) == "Triton is not installed (pip install triton, on Linux)"
+
+
+@BOTH
+def test_triton_does_not_compute_in_float64(name, in_the_interpreter):
+    assert refusal(name, torch.randn(2, 8).double()) == "x is torch.float64 and the kernels compute in float32"
+
+
+@BOTH
+def test_triton_goes_up_to_order_6(name, in_the_interpreter):
+    assert refusal(name, None, torch.ones(8)) == "the order is 7 and the kernels go up to 6"
+
+
+@pytest.mark.parametrize(("width", "said"), [(0, "0"), (65_537, "65,537")])
+def test_polynorm_in_triton_takes_rows_of_1_to_65_536_columns(width, said, in_the_interpreter):
+    assert refusal("polynorm", torch.ones(2, width)) == f"rows have {said} columns and the kernels take 1 to 65,536"
+
+
+@BOTH
+def test_auto_on_a_cpu_is_torch_and_says_nothing(name, in_the_interpreter):
+    with warnings.catch_warnings(record=True) as said:
+        call(name, torch.randn(2, 8).double())
+    assert not said
+
+
+@BOTH
+def test_auto_on_a_gpu_that_it_cannot_serve_says_so_once_for_each_reason(name, monkeypatch):
+    monkeypatch.setattr(kernels, "_told", set())
+    x, coeff = SimpleNamespace(is_cuda=True, dtype=torch.float64), torch.ones(4)  # all that the choice looks at
+    other = SimpleNamespace(is_cuda=True, dtype=torch.float32)
+    with warnings.catch_warnings(record=True, action="always") as said:
+        for asked in ((x, coeff), (x, coeff), (other, torch.ones(8))):
+            assert not kernels._fused(name, *asked, "auto")
+    assert [str(warning.message) for warning in said] == [
+        f"{name}: no fused kernel, torch instead: x is torch.float64 and the kernels compute in float32",
+        f"{name}: no fused kernel, torch instead: the order is 7 and the kernels go up to 6",
+    ]
+
+
+@BOTH
+def test_auto_on_a_gpu_is_the_fused_kernel_without_a_word(name):
+    assert kernels._fused(name, SimpleNamespace(is_cuda=True, dtype=torch.bfloat16), torch.ones(4), "auto", width=8256)
 
 
 @BOTH
@@ -43,27 +108,33 @@ def test_an_unknown_backend_gets_the_nearest_word(name):
 
 
 @BOTH
-def test_whole_numbers_are_refused(name):
-    said = complaint(name, torch.ones(2, 8, dtype=torch.int64))
-    assert said == f"{name}: expected x of a floating dtype, got torch.int64"
+@BACKENDS
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex64], ids=str)
+def test_whole_and_complex_numbers_are_refused(name, backend, dtype):
+    said = complaint(name, torch.ones(2, 8, dtype=dtype), backend=backend)
+    assert said == f"{name}: expected x of a floating dtype, got {dtype}"
 
 
 @BOTH
+@BACKENDS
 @pytest.mark.parametrize("shape", [(), (1,), (0,), (2, 4)], ids=str)
-def test_coefficients_of_another_shape_are_refused(name, shape):
-    said = complaint(name, coeff=torch.ones(shape))
+def test_coefficients_of_another_shape_are_refused(name, backend, shape):
+    said = complaint(name, coeff=torch.ones(shape), backend=backend)
     expected = f"expected coeff of shape (order + 1,), order at least 1, floating; got {shape} of torch.float32"
     assert said == f"{name}: {expected}"
 
 
 @BOTH
-def test_coefficients_on_another_device_are_refused(name):
-    said = complaint(name, coeff=torch.ones(4, device="meta"))
+@BACKENDS
+def test_coefficients_on_another_device_are_refused(name, backend):
+    said = complaint(name, coeff=torch.ones(4, device="meta"), backend=backend)
     assert said == f"{name}: x is on cpu and coeff on meta; both must be on one device"
 
 
-def test_polynorm_needs_a_dimension_to_normalise_over():
-    assert "expected x of shape (..., d_ff)" in complaint("polynorm", torch.tensor(1.0))
+@BACKENDS
+def test_polynorm_needs_a_dimension_to_normalise_over(backend):
+    said = complaint("polynorm", torch.tensor(1.0), backend=backend)
+    assert said == "polynorm: expected x of shape (..., d_ff) to normalise over its last dimension, got ()"
 
 
 @BOTH

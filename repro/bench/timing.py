@@ -1,0 +1,95 @@
+"""Timing by turns: in every round each implementation runs once, so that whatever slows the machine slows them all."""
+
+import statistics
+import time
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import torch
+
+Key = TypeVar("Key", bound=Hashable)
+Work = Callable[[], object]
+LEAST, MOST = 20, 100  # rounds
+WARM_UP = 3  # rounds that are not counted
+
+# Four bytes each. Reading two gigabytes leaves nothing else in a cache of 50 MB, and takes the GPU long enough for the
+# processor to have queued the work by the time it starts: what is timed is the GPU's time.
+SCRATCH = 2**29
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of one call: the median and the 20th and 80th percentiles of ``rounds`` calls."""
+
+    median: float
+    low: float
+    high: float
+    rounds: int
+
+
+class Clock(Protocol):
+    """What times work on a device."""
+
+    def now(self) -> float:
+        """Seconds, from any beginning."""
+
+    def time(self, work: Work) -> Callable[[], float]:
+        """Start ``work`` with cold caches; its milliseconds can be asked for after :meth:`wait`."""
+
+    def wait(self) -> None:
+        """Until the device has done all that was started."""
+
+
+class GpuClock:
+    """CUDA events around each call on the current GPU."""
+
+    def __init__(self) -> None:
+        self._scratch = torch.zeros(SCRATCH, device="cuda")
+        self._sum = torch.zeros((), device="cuda")
+
+    def now(self) -> float:
+        """Seconds of the processor's clock."""
+        return time.perf_counter()
+
+    def time(self, work: Work) -> Callable[[], float]:
+        """Start ``work`` after the cache was filled with something else, by reading: written, it would still have to
+        be carried to memory while the work runs."""
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        torch.sum(self._scratch, 0, out=self._sum)
+        start.record()
+        work()
+        end.record()
+        return lambda: float(start.elapsed_time(end))
+
+    def wait(self) -> None:
+        """Until the GPU is idle."""
+        torch.cuda.synchronize()
+
+
+def interleaved(turns: Mapping[Key, Callable[[], Work]], clock: Clock, *, seconds: float) -> dict[Key, Timing]:
+    """Time every turn once a round, for ``seconds`` but for 20 rounds at least and 100 at most.
+
+    A turn prepares, which is not timed, and returns the work that is.
+    """
+    for _ in range(WARM_UP):
+        _round(turns, clock)
+    samples: dict[Key, list[float]] = {key: [] for key in turns}
+    end = clock.now() + seconds
+    for number in range(MOST):
+        if number >= LEAST and clock.now() > end:
+            break
+        for key, milliseconds in _round(turns, clock).items():
+            samples[key].append(milliseconds)
+    return {key: _timing(each) for key, each in samples.items()}
+
+
+def _round(turns: Mapping[Key, Callable[[], Work]], clock: Clock) -> dict[Key, float]:
+    started = {key: clock.time(prepare()) for key, prepare in turns.items()}
+    clock.wait()
+    return {key: milliseconds() for key, milliseconds in started.items()}
+
+
+def _timing(milliseconds: list[float]) -> Timing:
+    low, _, _, high = statistics.quantiles(milliseconds, n=5, method="inclusive")
+    return Timing(statistics.median(milliseconds), low, high, len(milliseconds))

@@ -1,0 +1,39 @@
+"""What only a GPU can say: that events tick, that kernels and bytes are counted, and that a case is measured."""
+
+import pytest
+import torch
+
+from repro.bench import activations, cost
+from repro.bench.measurement import Case
+from repro.bench.timing import GpuClock, interleaved
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
+]
+
+
+def test_more_work_takes_longer():
+    x = torch.randn(2**26, device="cuda")
+    turns = {n: lambda n=n: lambda: [torch.neg(x) for _ in range(n)] for n in (1, 8)}
+    timed = interleaved(turns, GpuClock(), seconds=0)
+    assert 0 < timed[1].low <= timed[1].median <= timed[1].high < timed[8].median
+
+
+def test_kernels_and_bytes_are_counted():
+    x = torch.randn(2**20, device="cuda")
+    assert cost.launches(lambda: x + 1 + 1) in {2, None}  # None where the profiler may not look
+    assert cost.peak(lambda: x + 1 + 1) == 2 * 2**22
+
+
+def test_a_case_is_measured(monkeypatch):
+    monkeypatch.setattr(activations, "TOKENS", [131, 388, 645])
+    case = Case("polynorm", 1536, 2048)
+    measured = activations.measure(case, GpuClock(), torch.device("cuda"), seconds=0)
+    ours = next(m for m in measured if (m.implementation, m.direction) == ("ours", "backward"))
+    assert ours.timing.median > 0
+    assert ours.look.launches[0] in {1, None}  # one kernel forward
+    assert ours.look.kept == 2 * case.elements + 12 * case.rows
+    assert ours.look.peak >= 4 * case.elements  # y and dx
+    assert ours.look.deterministic
+    assert ours.look.recompilations == 0
