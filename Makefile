@@ -15,8 +15,8 @@ test-all: .venv/dev       ## the same, and what compiles
 	$(BIN)/python -m pytest -n 2 -m "not gpu"
 
 gpu: .venv/dev            ## what needs a GPU, then every activation's smoke on it, in bfloat16
-	$(BIN)/python -m pytest -m gpu
-	$(BIN)/repro smoke --all --on gpu
+	TRITON_INTERPRET=0 $(BIN)/python -m pytest -m gpu
+	TRITON_INTERPRET=0 $(BIN)/repro smoke --all --on gpu
 
 check: .venv/dev          ## style and types
 	$(BIN)/ruff check

@@ -17,6 +17,7 @@ __all__ = ["Backend", "polynorm", "polyrelu"]
 
 Backend = Literal["auto", "torch", "triton"]
 _BACKENDS: tuple[str, ...] = get_args(Backend)
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def polynorm(x: Tensor, coeff: Tensor, eps: float = 1e-6, *, backend: Backend = "auto") -> Tensor:
@@ -66,7 +67,7 @@ def polyrelu(x: Tensor, coeff: Tensor, *, backend: Backend = "auto") -> Tensor:
     return eager.polyrelu(x, coeff)
 
 
-_told: set[str] = set()  # why auto fell back, each reason once in a process
+_told: set[tuple[str, str]] = set()  # which function fell back and why, told once in a process
 
 
 def _fused(name: str, x: Tensor, coeff: Tensor, backend: str, *, width: int | None = None) -> bool:
@@ -75,8 +76,8 @@ def _fused(name: str, x: Tensor, coeff: Tensor, backend: str, *, width: int | No
     reason = obstacle(x, coeff, width=width)
     if reason and backend == "triton":
         raise KernelError(f"{name}: backend='triton' cannot serve: {reason}; use 'auto' or 'torch'")
-    if reason and not torch.compiler.is_compiling() and reason not in _told:
-        _told.add(reason)
+    if reason and not torch.compiler.is_compiling() and (name, reason) not in _told:
+        _told.add((name, reason))
         warnings.warn(f"{name}: no fused kernel, torch instead: {reason}", stacklevel=3)
     return not reason
 
@@ -86,8 +87,8 @@ def _check(name: str, x: Tensor, coeff: Tensor, backend: str) -> None:
         raise KernelError(
             f"{name}: backend={backend!r} is not one of {', '.join(_BACKENDS)}.{nearest(backend, _BACKENDS)}"
         )
-    if not x.is_floating_point():
-        raise KernelError(f"{name}: expected x of a floating dtype, got {x.dtype}")
+    if x.dtype not in _DTYPES:
+        raise KernelError(f"{name}: expected x in float16, bfloat16, float32 or float64, got {x.dtype}")
     if coeff.ndim != 1 or len(coeff) < 2 or not coeff.is_floating_point():
         got = f"{tuple(coeff.shape)} of {coeff.dtype}"
         raise KernelError(f"{name}: expected coeff of shape (order + 1,), order at least 1, floating; got {got}")

@@ -33,6 +33,8 @@ def polyrelu(x: Tensor, coeff: Tensor) -> Tensor:
 
 
 class _PolyNorm(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(x: Tensor, coeff: Tensor, eps: float) -> Tensor:
         wide, a = _widen(x, x), _widen(coeff, x)
@@ -54,7 +56,8 @@ class _PolyNorm(torch.autograd.Function):
         dx = dcoeff = None
         if ctx.needs_input_grad[0]:
             p = _along(_slopes(a), scales) * scales
-            q = _horner(square, [*(p * scales.square() * moments[1:] / _width(x))])
+            # A scale and its moment first: the cube of a scale underflows long before the forward pass overflows.
+            q = _horner(square, [*(p * scales * (scales * moments[1:] / _width(x)))])
             dx = _horner(wide, [*p])
             dx = torch.mul(dx, g, out=_over(dx))
             dx = torch.addcmul(dx, wide, q, value=-1, out=_over(dx)).to(x.dtype)
@@ -64,6 +67,8 @@ class _PolyNorm(torch.autograd.Function):
 
 
 class _PolyReLU(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(x: Tensor, coeff: Tensor) -> Tensor:
         return _horner(_widen(x, x).relu(), [*_widen(coeff, x)]).to(x.dtype)
@@ -92,8 +97,8 @@ def _widen(tensor: Tensor, x: Tensor) -> Tensor:
 
 
 def _over(y: Tensor) -> Tensor | None:
-    """Where to write an operation's result: over its operand, unless autograd is recording and will need that."""
-    return None if torch.is_grad_enabled() else y
+    """Where to write an operation's result: over its operand, unless autograd records and will need that, or vmap."""
+    return None if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active() else y
 
 
 def _width(x: Tensor) -> int:

@@ -43,28 +43,33 @@ def polynorm_backward(dy: Tensor, x: Tensor, coeff: Tensor, scales: Tensor) -> t
 
 
 def polyrelu(x: Tensor, coeff: Tensor) -> Tensor:
-    """``y`` like ``x``, of any shape."""
-    x, coeff = x.contiguous(), coeff.contiguous()
-    y, order = torch.empty_like(x), len(coeff) - 1
-    programs = triton.cdiv(x.numel(), FORWARD_TILES * FLAT["BLOCK"])
+    """``y`` like ``x``, of any shape, in its order in memory."""
+    y, coeff = torch.empty_like(x), coeff.contiguous()
+    x, n, order = _laid_out_as(y, x), x.numel(), len(coeff) - 1
+    programs = triton.cdiv(n, FORWARD_TILES * FLAT["BLOCK"])
     if programs:
         with _on(x):
-            elementwise.forward[(programs,)](x, coeff, y, x.numel(), ORDER=order, TILES=FORWARD_TILES, **FLAT, **FUSION)
+            elementwise.forward[(programs,)](x, coeff, y, n, ORDER=order, TILES=FORWARD_TILES, **FLAT, **FUSION)
     return y
 
 
 def polyrelu_backward(dy: Tensor, x: Tensor, coeff: Tensor) -> tuple[Tensor, Tensor]:
     """``dx`` like ``x`` and ``dcoeff`` like ``coeff``."""
-    dy, x, coeff = dy.contiguous(), x.contiguous(), coeff.contiguous()
-    dx, order = torch.empty_like(x), len(coeff) - 1
-    programs = triton.cdiv(x.numel(), BACKWARD_TILES * FLAT["BLOCK"])
+    dx, coeff = torch.empty_like(x), coeff.contiguous()
+    dy, x, n, order = _laid_out_as(dx, dy), _laid_out_as(dx, x), x.numel(), len(coeff) - 1
+    programs = triton.cdiv(n, BACKWARD_TILES * FLAT["BLOCK"])
     partials = x.new_empty((programs, order + 1), dtype=torch.float32)
     with _on(x):
         if programs:
             elementwise.backward[(programs,)](
-                dy, x, coeff, dx, partials, x.numel(), ORDER=order, TILES=BACKWARD_TILES, **FLAT, **FUSION
+                dy, x, coeff, dx, partials, n, ORDER=order, TILES=BACKWARD_TILES, **FLAT, **FUSION
             )
         return dx, _sum(partials, coeff)
+
+
+def _laid_out_as(dense: Tensor, tensor: Tensor) -> Tensor:
+    """``tensor`` with the strides of ``dense``, which has no gaps: a copy only where it has others."""
+    return tensor if tensor.stride() == dense.stride() else torch.empty_like(dense).copy_(tensor)
 
 
 def _options(width: int, order: int, tile: tiling.Tiling) -> dict[str, Any]:

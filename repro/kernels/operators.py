@@ -1,7 +1,8 @@
 """``repro::polynorm`` and ``repro::polyrelu`` as torch knows them: shapes without values, and gradients.
 
 Registered as opaque operators: ``torch.compile`` and ``torch.export`` keep each as one node, for any number of tokens,
-and the same code runs on a GPU and in Triton's interpreter. Triton itself is imported by the first call.
+and the same code runs on a GPU and in Triton's interpreter. Triton itself is imported by the first call. What may be
+asked of them is checked where they are chosen, in :mod:`repro.kernels`.
 """
 
 from typing import Any, NoReturn
@@ -30,7 +31,7 @@ def polynorm_backward(dy: Tensor, x: Tensor, coeff: Tensor, scales: Tensor) -> t
 
 @torch.library.custom_op("repro::polyrelu", mutates_args=())
 def polyrelu(x: Tensor, coeff: Tensor) -> Tensor:
-    """PolyReLU, Eq. 2, of any shape."""
+    """PolyReLU, Eq. 2, of any shape; the layout in memory stays, as a channels-last network wants it."""
     from repro.kernels import launch
 
     return launch.polyrelu(x, coeff)
@@ -61,22 +62,23 @@ def _(dy: Tensor, x: Tensor, coeff: Tensor, scales: Tensor) -> tuple[Tensor, Ten
 
 @polyrelu.register_fake
 def _(x: Tensor, coeff: Tensor) -> Tensor:
-    return _like(x)
+    return torch.empty_like(x)
 
 
 @polyrelu_backward.register_fake
 def _(dy: Tensor, x: Tensor, coeff: Tensor) -> tuple[Tensor, Tensor]:
-    return _like(x), _like(coeff)
+    return torch.empty_like(x), _like(coeff)
 
 
 def _keep_polynorm(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: tuple[Tensor, Tensor]) -> None:
     x, coeff, _ = inputs
     scales = output[1]
     ctx.mark_non_differentiable(scales)
+    ctx.set_materialize_grads(False)  # or each backward pass would fill a gradient of the scales with zeros
     ctx.save_for_backward(x, coeff, scales)
 
 
-def _differentiate_polynorm(ctx: Any, dy: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None]:
+def _differentiate_polynorm(ctx: Any, dy: Tensor, _: None) -> tuple[Tensor, Tensor, None]:
     dx, dcoeff = polynorm_backward(dy, *ctx.saved_tensors)
     return dx, dcoeff, None
 

@@ -115,8 +115,9 @@ def _slopes(
     for i in tl.static_range(1, ORDER + 1):
         moment = tl.sum(moments[i], axis=1)
         scale = tl.load(scales_ptr + row * ORDER + i - 1, mask=row < rows, other=0.0)
-        tl.store(share_ptr + i, tl.sum(scale * moment, axis=0))
+        scaled = scale * moment  # first: the cube of a scale underflows long before the forward pass overflows
+        tl.store(share_ptr + i, tl.sum(scaled, axis=0))
         slope = i * number(coeff_ptr, i) * scale
         p = p + (slope[:, None],)
-        q = q + ((slope * scale * scale * moment / WIDTH)[:, None],)
+        q = q + ((slope * scale * (scaled / WIDTH))[:, None],)
     return p, q

@@ -48,7 +48,7 @@ def backward(width: int, order: int) -> Tiling:
 
 
 def _narrow(width: int, tiles: int) -> Tiling:
-    """Four warps: one to a row up to 256 ``tiles`` columns, so that no sum crosses a warp; then two, then all four."""
+    """Four warps: one to a row of up to 256 ``tiles`` 16-bit numbers, whose sums cross no warp; then two, then all."""
     block = min(256, max(16, 1 << (width - 1).bit_length()))
     while math.ceil(width / block) > tiles:
         block *= 2

@@ -30,6 +30,7 @@ POLYNORM = [  # width, order, dtype
     (8256, 3, torch.float32),
     *((width, 4, torch.bfloat16) for width in (8256, 16384)),
     *((width, 6, torch.bfloat16) for width in (1536, 8256, 16384)),
+    (12288, 3, torch.bfloat16),  # the widest that the backward pass holds
 ]
 POLYRELU = [(2**27, 3), (2**32, 3), (2**27, 6)]  # elements, order
 ELEMENTS = 2**32  # of PolyNorm: more than an offset of 32 bits reaches

@@ -16,6 +16,9 @@ PAIRS = {"polynorm": (kernels.polynorm, reference.polynorm), "polyrelu": (kernel
 ORDERS = pytest.mark.parametrize("order", range(1, 7))
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 
+# Root mean squares whose highest power, squared, is still a float32, and whose scale, cubed, is none.
+BIG = pytest.mark.parametrize(("order", "size"), [(3, 3e5), (4, 1e4), (6, 200.0)])
+
 
 def leaf(*shape, dtype=torch.float32, seed=0, device="cpu"):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(device, dtype).requires_grad_()

@@ -58,6 +58,16 @@ def test_64_token_counts_are_compiled_once(name, device):
     assert counter.frame_count == 1
 
 
+@BOTH
+def test_token_counts_that_nobody_announced_are_compiled_three_times(name, device):
+    """For the first count, for any other, and for a single token."""
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(lambda x, coeff: fused(name, 1.5 * x, coeff), backend=counter, fullgraph=True)
+    for count in (7, 5, 9, 33, 1, 12, 1, 64):
+        compiled(leaf(count, WIDTH, device=device), leaf(4, device=device))
+    assert counter.frame_count == 3
+
+
 def test_a_feed_forward_network_is_one_graph_for_64_token_counts(modules_are_fused):
     torch.manual_seed(0)
     network = PlainFFN(72, WIDTH, PolyNorm())

@@ -5,8 +5,9 @@ import torch
 from torch.autograd import grad, gradcheck, gradgradcheck
 
 from repro import kernels
+from repro.activations import reference
 from tests.helpers import assert_sum_within_budget, assert_within_budget, kept_bytes
-from tests.kernels.inputs import DTYPES, ORDERS, PAIRS, leaf, other
+from tests.kernels.inputs import BIG, DTYPES, ORDERS, PAIRS, leaf, other
 
 BOTH = pytest.mark.parametrize(("kernel", "plain"), PAIRS.values(), ids=PAIRS)
 
@@ -136,3 +137,10 @@ def test_the_scale_of_a_row_is_its_own():
 def test_a_row_of_one_number_shows_nothing_but_its_sign():
     y = kernels.polynorm(torch.tensor([[0.5], [-3.0]]), torch.tensor([0.25, 0.5, 1.0, 2.0]), eps=0.0)
     torch.testing.assert_close(y, torch.tensor([[0.25 + 0.5 + 1 + 2], [0.25 - 0.5 + 1 - 2]]))
+
+
+@BIG
+def test_gradients_hold_where_the_cube_of_a_scale_would_underflow(order, size):
+    x, coeff, dy = (size * leaf(16, 264)).detach().requires_grad_(), leaf(order + 1), other(16, 264)
+    truth = grad(reference.polynorm(x.double(), coeff.double()), x, dy.double())[0].double()
+    assert (grad(kernels.polynorm(x, coeff), x, dy)[0] - truth).norm() <= 1e-6 * truth.norm()

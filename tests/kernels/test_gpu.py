@@ -36,7 +36,10 @@ def test_auto_falls_back_where_there_is_no_kernel_and_says_so_once(name, told, d
     monkeypatch.setattr(kernels, "_told", set())
     x = other(2, 8, dtype=torch.float64 if told == "float64" else torch.float32, device=device)
     coeff = other(8 if told == "order" else 4, device=device).to(x.dtype)
-    reason = {"float64": "x is torch.float64 and the kernels compute in float32", "order": "the order is 7"}[told]
+    reason = {
+        "float64": "x is torch.float64 and the kernels take float32, bfloat16 and float16",
+        "order": "the order is 7",
+    }[told]
     with pytest.warns(UserWarning, match=f"{name}: no fused kernel, torch instead: {reason}"):
         y = PAIRS[name][0](x, coeff)
     assert torch.equal(PAIRS[name][0](x, coeff), y)  # a second warning would be an error

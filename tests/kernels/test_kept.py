@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.autograd import grad
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from repro.kernels import tiling
 from tests.helpers import kept_bytes
@@ -19,6 +20,27 @@ def test_the_input_and_a_number_a_row_and_power_are_all_that_is_kept_for_the_bac
     scales = 16 * order * 4 if name == "polynorm" else 0
     kept = kept_bytes(lambda *inputs: fused(name, *inputs), x, coeff, apart=[coeff])
     assert kept == x.numel() * x.element_size() + scales
+
+
+class _Calls(TorchDispatchMode):
+    """The names of what torch is asked to compute."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+@BOTH
+def test_a_backward_pass_is_one_operator(name, device):
+    x, coeff, dy = leaf(16, 128, device=device), leaf(4, device=device), other(16, 128, device=device)
+    y = fused(name, x, coeff)
+    with _Calls() as calls:
+        grad(y, (x, coeff), dy)
+    assert [call for call in calls.names if "detach" not in call] == [f"repro.{name}_backward.default"]
 
 
 @BOTH

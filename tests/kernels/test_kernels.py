@@ -11,6 +11,7 @@ from repro.errors import KernelError
 from repro.kernels import support
 
 BOTH = pytest.mark.parametrize("name", ["polynorm", "polyrelu"])
+TORCH_FUNC = pytest.mark.filterwarnings("ignore:`torch.jit:")  # which torch 2.15 uses to import torch.func's formulas
 BACKENDS = pytest.mark.parametrize("backend", ["auto", "torch", "triton"])
 
 
@@ -32,6 +33,11 @@ def complaint(name, *args, **options):
 def test_auto_is_the_backend_that_torch_names(name):
     x = torch.randn(2, 8)
     assert torch.equal(call(name, x), call(name, x, backend="torch"))
+
+
+def on_a_gpu(dtype):
+    """All that the choice of a backend looks at."""
+    return SimpleNamespace(is_cuda=True, dtype=dtype, device=torch.device("cuda"))
 
 
 @pytest.fixture
@@ -62,7 +68,10 @@ def test_triton_that_is_not_there_is_said_to_be_missing(name, monkeypatch, in_th
 
 @BOTH
 def test_triton_does_not_compute_in_float64(name, in_the_interpreter):
-    assert refusal(name, torch.randn(2, 8).double()) == "x is torch.float64 and the kernels compute in float32"
+    assert (
+        refusal(name, torch.randn(2, 8).double())
+        == "x is torch.float64 and the kernels take float32, bfloat16 and float16"
+    )
 
 
 @BOTH
@@ -85,20 +94,56 @@ def test_auto_on_a_cpu_is_torch_and_says_nothing(name, in_the_interpreter):
 @BOTH
 def test_auto_on_a_gpu_that_it_cannot_serve_says_so_once_for_each_reason(name, monkeypatch):
     monkeypatch.setattr(kernels, "_told", set())
-    x, coeff = SimpleNamespace(is_cuda=True, dtype=torch.float64), torch.ones(4)  # all that the choice looks at
-    other = SimpleNamespace(is_cuda=True, dtype=torch.float32)
+    x, coeff = on_a_gpu(torch.float64), torch.ones(4)
+    other = on_a_gpu(torch.float32)
     with warnings.catch_warnings(record=True, action="always") as said:
         for asked in ((x, coeff), (x, coeff), (other, torch.ones(8))):
             assert not kernels._fused(name, *asked, "auto")
     assert [str(warning.message) for warning in said] == [
-        f"{name}: no fused kernel, torch instead: x is torch.float64 and the kernels compute in float32",
-        f"{name}: no fused kernel, torch instead: the order is 7 and the kernels go up to 6",
+        f"{name}: no fused kernel, torch instead: {reason}"
+        for reason in (
+            "x is torch.float64 and the kernels take float32, bfloat16 and float16",
+            "the order is 7 and the kernels go up to 6",
+        )
     ]
 
 
 @BOTH
 def test_auto_on_a_gpu_is_the_fused_kernel_without_a_word(name):
-    assert kernels._fused(name, SimpleNamespace(is_cuda=True, dtype=torch.bfloat16), torch.ones(4), "auto", width=8256)
+    assert kernels._fused(name, on_a_gpu(torch.bfloat16), torch.ones(4), "auto", width=8256)
+
+
+@BOTH
+def test_a_gpu_before_the_a100_is_served_by_torch(name, monkeypatch):
+    monkeypatch.setattr(kernels, "_told", set())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    with pytest.warns(UserWarning, match=r"torch instead: the GPU has compute capability below 8\.0"):
+        assert not kernels._fused(name, on_a_gpu(torch.float16), torch.ones(4), "auto")
+
+
+@BOTH
+@TORCH_FUNC
+def test_forward_mode_and_torch_func_are_refused_rather_than_given_a_derivative_of_zero(name, in_the_interpreter):
+    x, coeff = torch.randn(2, 8), torch.ones(4)
+
+    def fused(x):
+        return call(name, x, coeff, backend="triton")
+
+    for transformed in (lambda: torch.func.jvp(fused, (x,), (x,)), lambda: torch.func.vmap(fused)(x[None])):
+        with pytest.raises(KernelError, match=r"forward-mode differentiation or a .* transform is under way"):
+            transformed()
+
+
+@BOTH
+@TORCH_FUNC
+def test_torch_func_maps_and_differentiates_the_torch_backend(name):
+    x, coeff = torch.randn(3, 5, 8), torch.randn(4)
+    y = call(name, x, coeff)
+    torch.testing.assert_close(torch.func.vmap(lambda x: call(name, x, coeff))(x), y)
+    dx = torch.func.vmap(torch.func.grad(lambda x: call(name, x, coeff).sum()))(x)
+    leaf = x.clone().requires_grad_()
+    torch.testing.assert_close(dx, *torch.autograd.grad(call(name, leaf, coeff).sum(), leaf))
 
 
 @BOTH
@@ -112,7 +157,7 @@ def test_an_unknown_backend_gets_the_nearest_word(name):
 @pytest.mark.parametrize("dtype", [torch.int64, torch.complex64], ids=str)
 def test_whole_and_complex_numbers_are_refused(name, backend, dtype):
     said = complaint(name, torch.ones(2, 8, dtype=dtype), backend=backend)
-    assert said == f"{name}: expected x of a floating dtype, got {dtype}"
+    assert said == f"{name}: expected x in float16, bfloat16, float32 or float64, got {dtype}"
 
 
 @BOTH
