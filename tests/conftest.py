@@ -51,11 +51,15 @@ SMALL = {
 }
 
 
+EXPERTS = {"optim.schedule_tokens": 3072}
+
+
 @pytest.fixture
 def small():
     """Makes a recipe of 24 steps on a model of a few thousand weights; ``changes`` are dotted keys."""
 
-    def make(changes=(), activation="polynorm"):
-        return load(f"dense-smoke-{activation}", [f"{key}={value}" for key, value in (SMALL | dict(changes)).items()])
+    def make(changes=(), activation="polynorm", family="dense"):
+        settings = SMALL | (EXPERTS if family == "moe" else {}) | dict(changes)
+        return load(f"{family}-smoke-{activation}", [f"{key}={value}" for key, value in settings.items()])
 
     return make

@@ -45,7 +45,8 @@ def _figures(what: str) -> Iterator[Figure]:
         return loader.measure()
     from repro.bench import step
     from repro.data.locate import ready
-    from repro.recipe import load, machine
+    from repro.recipe import LanguageRecipe, load, machine
 
     recipe = load("dense-smoke-polynorm")
+    assert isinstance(recipe, LanguageRecipe)
     return step.measure(machine("cpu"), ready(recipe.data, recipe.model.vocab_size))

@@ -14,8 +14,9 @@ from repro import models
 from repro.bench.rows import Figure
 from repro.data.manifest import Prepared
 from repro.data.text import TextData
+from repro.models import distribution
 from repro.models.init import initialise
-from repro.recipe import Machine, Recipe, load
+from repro.recipe import LanguageRecipe, Machine, load
 from repro.training.build import build
 from repro.training.language_model import LanguageModel
 
@@ -28,6 +29,7 @@ def measure(machine: Machine, prepared: Prepared, *, rounds: int = 5) -> Iterato
     Both do the same arithmetic on the same batches and take turns, so that a machine that slows down slows both.
     """
     recipe = load("dense-smoke-polynorm", [f"budget.tokens={STEPS * 1024}"])
+    assert isinstance(recipe, LanguageRecipe)
     # Freeing 32 MB has glibc keep what a step frees; before that a step pays for its pages again and again.
     torch.zeros(2**23)
     bare, trained = [], []
@@ -40,15 +42,15 @@ def measure(machine: Machine, prepared: Prepared, *, rounds: int = 5) -> Iterato
     yield Figure(f"{recipe.name}, trainer's overhead", statistics.median(overheads), "ms a step")
 
 
-def _bare(recipe: Recipe, prepared: Prepared) -> float:
+def _bare(recipe: LanguageRecipe, prepared: Prepared) -> float:
     decoder = models.from_recipe(recipe.model)
-    initialise(decoder, 0, d_model=recipe.model.d_model, n_layers=recipe.model.n_layers)
+    initialise(decoder, 0, distribution(recipe.model))
     module = LanguageModel(decoder, recipe.optim, warmup_steps=STEPS // 10, total_steps=STEPS)
     configured: Any = module.configure_optimizers()
     optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
     ends = []
     for batch in _batches(recipe, prepared):
-        module.training_step(batch).backward()
+        module.training_step(batch)["loss"].backward()
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), recipe.optim.clip)
         optimizer.step()
         schedule.step()
@@ -57,7 +59,7 @@ def _bare(recipe: Recipe, prepared: Prepared) -> float:
     return _step(ends)
 
 
-def _batches(recipe: Recipe, prepared: Prepared) -> Any:
+def _batches(recipe: LanguageRecipe, prepared: Prepared) -> Any:
     data = TextData(
         prepared,
         context=recipe.data.context,
@@ -79,7 +81,7 @@ class _Clock(lightning.Callback):
         self.ends.append(time.perf_counter())
 
 
-def _trained(recipe: Recipe, machine: Machine, prepared: Prepared) -> float:
+def _trained(recipe: LanguageRecipe, machine: Machine, prepared: Prepared) -> float:
     clock = _Clock()
     with tempfile.TemporaryDirectory() as folder:
         training = build(recipe, machine, prepared, seed=0, folder=Path(folder), loggers=[])

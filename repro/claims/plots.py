@@ -25,6 +25,7 @@ def curves(runs: Mapping[str, Path], path: Path, *, levels: Mapping[str, float],
         levels: horizontal lines in nats per token that give the losses their meaning, by name.
         title: what the reader must know before comparing the lines.
     """
+    unit = _unit(read_metrics(next(iter(runs.values())) / "metrics.csv"))
     rows = -(-len(runs) // LEGEND_COLUMNS)
     size = (10, 4 + 0.25 * rows)  # inches
     figure, (left, right) = plt.subplots(1, 2, figsize=size, sharey=True, layout="constrained")
@@ -35,11 +36,11 @@ def curves(runs: Mapping[str, Path], path: Path, *, levels: Mapping[str, float],
     for axes, what in ((left, "training loss"), (right, "validation loss")):
         for number, level in enumerate(levels.values()):
             axes.axhline(level, color="0.5", linewidth=0.8, linestyle=STYLES[number])
-        axes.set(xlabel="tokens (thousands)", title=what)
+        axes.set(xlabel=f"{unit} (thousands)", title=what)
         axes.spines[["top", "right"]].set_visible(False)
     for name, level in levels.items():  # beside the shorter curves, where the lines are free
         right.annotate(name, (0.02, level), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color="0.35")
-    left.set_ylabel("nats per token")
+    left.set_ylabel(f"nats per {unit.removesuffix('s')}")
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=LEGEND_COLUMNS, frameon=False)
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=150)
@@ -48,6 +49,12 @@ def curves(runs: Mapping[str, Path], path: Path, *, levels: Mapping[str, float],
 
 def _curve(folder: Path, column: str) -> tuple[list[float], list[float]]:
     rows = read_metrics(folder / "metrics.csv")
-    tokens_per_step = next(float(row["tokens"]) / int(row["step"]) for row in rows if row["tokens"])
-    points = [(int(row["step"]) * tokens_per_step / 1000, float(row[column])) for row in rows if row[column]]
+    unit = _unit(rows)
+    a_step = next(float(row[unit]) / int(row["step"]) for row in rows if row[unit])
+    points = [(int(row["step"]) * a_step / 1000, float(row[column])) for row in rows if row[column]]
     return [x for x, _ in points], [y for _, y in points]
+
+
+def _unit(rows: list[dict[str, str]]) -> str:
+    """What the run went through."""
+    return "samples" if any(row.get("samples") for row in rows) else "tokens"

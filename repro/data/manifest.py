@@ -91,6 +91,16 @@ class Prepared:
     folder: Path
     manifest: Manifest
 
+    @property
+    def name(self) -> str:
+        """Where it lies."""
+        return str(self.folder)
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells it from other data."""
+        return self.manifest.fingerprint
+
     @classmethod
     def open(cls, folder: Path) -> Self:
         """The set in ``folder``, if its manifest holds and each shard has its size.

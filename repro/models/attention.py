@@ -1,5 +1,7 @@
 """Causal self-attention with rotary positions, in Hugging Face's half-split layout."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,13 +30,19 @@ def rotate(x: Tensor, by: Rotation) -> Tensor:
 class Attention(nn.Module):
     """Multi-head causal attention without biases and without a document mask, as both of the paper's runs.
 
+    Args:
+        d_model: width of the residual stream.
+        n_heads: attention heads; ``d_model / n_heads`` is their width.
+        qk_norm: makes what queries and keys pass, each whole, before it is split into heads (OLMoE); nothing in Llama.
+
     Shape:
         ``(batch, seq, d_model)`` to ``(batch, seq, d_model)``.
     """
 
-    def __init__(self, d_model: int, n_heads: int) -> None:
+    def __init__(self, d_model: int, n_heads: int, qk_norm: Callable[[], nn.Module] = nn.Identity) -> None:
         super().__init__()
         self.head_dim = d_model // n_heads
+        self.q_norm, self.k_norm = qk_norm(), qk_norm()
         self.q_proj = nn.Linear(d_model, d_model, bias=False)
         self.k_proj = nn.Linear(d_model, d_model, bias=False)
         self.v_proj = nn.Linear(d_model, d_model, bias=False)
@@ -42,7 +50,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, positions: Rotation) -> Tensor:
         """Attend from each position to itself and those before it."""
-        q, k, v = (self._heads(projection(x)) for projection in (self.q_proj, self.k_proj, self.v_proj))
+        q, k = self.q_norm(self.q_proj(x)), self.k_norm(self.k_proj(x))
+        q, k, v = (self._heads(projected) for projected in (q, k, self.v_proj(x)))
         mixed = F.scaled_dot_product_attention(rotate(q, positions), rotate(k, positions), v, is_causal=True)
         y: Tensor = self.o_proj(mixed.transpose(1, 2).flatten(2))
         return y

@@ -6,37 +6,82 @@ arms of a comparison start from the same value in every weight that they have in
 
 import hashlib
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from repro.models.moe import Experts
+from repro.models.resnet import kaiming
+
+Distribution = Callable[[str, torch.Size, torch.Generator], Tensor]
 OUTPUT_LAYERS = ("o_proj.weight", "down_proj.weight")  # the matrices that write to the residual stream
 
 
-def initialise(decoder: nn.Module, seed: int, *, d_model: int, n_layers: int) -> None:
-    """Fill every parameter of ``decoder`` in place, also when it is sharded over devices.
+def small(d_model: int, n_layers: int) -> Distribution:
+    """N(0, 2 / (5 d_model)), for what writes to the residual stream with 1 / (2 n_layers) of that variance.
 
-    Matrices and embeddings are drawn from N(0, 2 / (5 d_model)), and those that write to the residual stream from
-    1 / (2 n_layers) of that variance (official script: ``--init-method-std`` and Megatron's scaled output layers).
-    Norms and coefficients take what their own ``reset_parameters`` gives.
+    Official dense script: ``--init-method-std`` and Megatron's scaled output layers.
     """
     std = math.sqrt(2 / (5 * d_model))
-    for path, module in decoder.named_modules():
+
+    def draw(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
+        scale = std / math.sqrt(2 * n_layers) if name.endswith(OUTPUT_LAYERS) else std
+        return torch.empty(shape).normal_(0, scale, generator=generator)
+
+    return draw
+
+
+def truncated(d_model: int) -> Distribution:
+    """N(0, 0.02^2 2048 / d_model) cut at three deviations, for every matrix alike.
+
+    Official MoE configuration at its d_model of 2048. In proportion elsewhere (ours), so that what enters an activation
+    has the same deviation at every size: at a tenth of it PolyNorm's eps would swallow the cube.
+    """
+    std = 0.02 * math.sqrt(2048 / d_model)
+
+    def draw(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
+        return nn.init.trunc_normal_(torch.empty(shape), 0, std, -3 * std, 3 * std, generator=generator)
+
+    return draw
+
+
+def fans(features: int) -> Distribution:
+    """torchvision's ResNet: for convolutions N(0, 2 / fan_out), for a classifier of ``features`` torch's own choice for
+    weight and bias, uniform within 1 / sqrt(features).
+    """
+    bound = 1 / math.sqrt(features)
+
+    def draw(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
+        if len(shape) == 4:
+            return kaiming(torch.empty(shape), generator)
+        return torch.empty(shape).uniform_(-bound, bound, generator=generator)
+
+    return draw
+
+
+def initialise(model: nn.Module, seed: int, draw: Distribution) -> None:
+    """Fill every parameter of ``model`` in place, also when it is sharded over devices.
+
+    Matrices, convolutions and embeddings are drawn by ``draw``; norms, with their statistics, and coefficients take
+    what their ``reset_parameters`` gives.
+    """
+    for path, module in model.named_modules():
         own = dict(module.named_parameters(recurse=False))
-        if isinstance(module, nn.Linear | nn.Embedding):
-            values = {name: _normal(p.shape, seed, f"{path}.{name}", std, n_layers) for name, p in own.items()}
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.Embedding | Experts):
+            values = {
+                name: draw(f"{path}.{name}", p.shape, _generator(seed, f"{path}.{name}")) for name, p in own.items()
+            }
         else:
             values = _reset_values(module, own)
         for name, parameter in own.items():
             _fill(parameter, values[name])
 
 
-def _normal(shape: torch.Size, seed: int, name: str, std: float, n_layers: int) -> Tensor:
-    scale = std / math.sqrt(2 * n_layers) if name.endswith(OUTPUT_LAYERS) else std
+def _generator(seed: int, name: str) -> torch.Generator:
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-    return torch.empty(shape).normal_(0, scale, generator=generator)
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 def _reset_values(module: nn.Module, own: dict[str, nn.Parameter]) -> dict[str, Tensor]:

@@ -1,35 +1,54 @@
-"""The dense decoder: pre-norm blocks around a swappable feed-forward network (section 4.1)."""
+"""The decoder: pre-norm blocks around a swappable feed-forward network or mixture of experts (sections 4.1, 4.2)."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from repro.models.attention import Attention, Rotation, rotation
 from repro.models.loss import next_token_loss
+from repro.models.moe import MoE, Routing
 from repro.models.norm import RMSNorm
+
+
+class Loss(NamedTuple):
+    """Of a batch of tokens.
+
+    Attributes:
+        mean: differentiable, in nats per token.
+        tokens: of each token, ``(batch, seq)``, detached.
+        routing: what the router of each mixture of experts did, in the order of layers; none in a dense model.
+    """
+
+    mean: Tensor
+    tokens: Tensor
+    routing: tuple[Routing, ...]
 
 
 class Block(nn.Module):
     """Attention, then the feed-forward network, each normalised before and added to the residual stream."""
 
-    def __init__(self, d_model: int, n_heads: int, ffn: nn.Module, norm_eps: float) -> None:
+    def __init__(self, d_model: int, n_heads: int, ffn: nn.Module, norm_eps: float, *, qk_norm: bool) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(d_model, norm_eps)
-        self.self_attn = Attention(d_model, n_heads)
+        self.self_attn = Attention(d_model, n_heads, partial(RMSNorm, d_model, norm_eps) if qk_norm else nn.Identity)
         self.post_attention_layernorm = RMSNorm(d_model, norm_eps)
         self.mlp = ffn
 
-    def forward(self, x: Tensor, positions: Rotation) -> Tensor:
-        """The residual stream ``(batch, seq, d_model)`` after this block."""
+    def forward(self, x: Tensor, positions: Rotation) -> tuple[Tensor, Routing | None]:
+        """The residual stream ``(batch, seq, d_model)`` after this block, and the routing if its FFN routes."""
         x = x + self.self_attn(self.input_layernorm(x), positions)
-        y: Tensor = x + self.mlp(self.post_attention_layernorm(x))
-        return y
+        h = self.post_attention_layernorm(x)
+        y, routing = self.mlp(h) if isinstance(self.mlp, MoE) else (self.mlp(h), None)
+        return x + y, routing
 
 
 class Decoder(nn.Module):
     """A Llama-style language model whose feed-forward network is passed in.
 
-    State-dict names are those of Hugging Face's ``LlamaForCausalLM`` without the leading ``model.``.
+    State-dict names are those of Hugging Face's ``LlamaForCausalLM``, or of ``OlmoeForCausalLM`` with a mixture of
+    experts, without the leading ``model.``.
 
     Args:
         vocab_size: rows of the embedding and of the head, which are not tied.
@@ -40,6 +59,7 @@ class Decoder(nn.Module):
             block, so that blocks share no coefficients.
         rope_theta: base of the rotary positions.
         norm_eps: added to the mean square in every RMSNorm.
+        qk_norm: whether queries and keys are normalised, before they are split into heads (OLMoE).
     """
 
     def __init__(
@@ -52,15 +72,16 @@ class Decoder(nn.Module):
         ffn: Callable[[], nn.Module],
         rope_theta: float = 10_000.0,
         norm_eps: float = 1e-5,
+        qk_norm: bool = False,
     ) -> None:
         super().__init__()
         self.head_dim, self.rope_theta = d_model // n_heads, rope_theta
         self.embed_tokens = nn.Embedding(vocab_size, d_model)
-        self.layers = nn.ModuleList(Block(d_model, n_heads, ffn(), norm_eps) for _ in range(n_layers))
+        self.layers = nn.ModuleList(Block(d_model, n_heads, ffn(), norm_eps, qk_norm=qk_norm) for _ in range(n_layers))
         self.norm = RMSNorm(d_model, norm_eps)
         self.lm_head = nn.Linear(d_model, vocab_size, bias=False)
 
-    def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor | Loss:
         """Logits, or with ``targets`` the loss.
 
         Args:
@@ -68,20 +89,21 @@ class Decoder(nn.Module):
             targets: ``(batch, seq)``, the id that follows each token.
 
         Returns:
-            Without targets the logits, ``(batch, seq, vocab)``. With targets the mean loss in nats per token, a
-            scalar, and each token's loss, ``(batch, seq)`` and detached: see :func:`repro.models.loss.next_token_loss`.
+            Without targets the logits, ``(batch, seq, vocab)``; with targets the losses, by chunks: see
+            :func:`repro.models.loss.next_token_loss`.
         """
-        hidden = self.hidden(tokens)
+        hidden, routing = self.hidden(tokens)
         if targets is None:
             logits: Tensor = self.lm_head(hidden)
             return logits
-        return next_token_loss(hidden, self.lm_head.weight, targets)
+        return Loss(*next_token_loss(hidden, self.lm_head.weight, targets), routing)
 
-    def hidden(self, tokens: Tensor) -> Tensor:
-        """The normalised residual stream after the last block, ``(batch, seq, d_model)``."""
+    def hidden(self, tokens: Tensor) -> tuple[Tensor, tuple[Routing, ...]]:
+        """The normalised residual stream after the last block, ``(batch, seq, d_model)``, and what the routers did."""
         positions = rotation(tokens.shape[1], self.head_dim, self.rope_theta, tokens.device)
         x: Tensor = self.embed_tokens(tokens)
+        routings = []
         for block in self.layers:
-            x = block(x, positions)
-        y: Tensor = self.norm(x)
-        return y
+            x, routing = block(x, positions)
+            routings += [routing] if routing else []
+        return self.norm(x), tuple(routings)

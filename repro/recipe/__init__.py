@@ -2,7 +2,18 @@
 
 from repro.recipe.loading import from_file, load, names
 from repro.recipe.machine import here, machine, machines
-from repro.recipe.schema import Machine, Recipe
+from repro.recipe.schema import LanguageRecipe, Machine, Recipe
 from repro.recipe.science import fingerprint
 
-__all__ = ["Machine", "Recipe", "fingerprint", "from_file", "here", "load", "machine", "machines", "names"]
+__all__ = [
+    "LanguageRecipe",
+    "Machine",
+    "Recipe",
+    "fingerprint",
+    "from_file",
+    "here",
+    "load",
+    "machine",
+    "machines",
+    "names",
+]

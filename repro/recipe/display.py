@@ -9,9 +9,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from repro.recipe import parameters
+from repro.recipe.counting import count
+from repro.recipe.images import ImageRecipe
 from repro.recipe.plan import Plan
-from repro.recipe.schema import Machine, Recipe
+from repro.recipe.schema import LanguageRecipe, Machine, Recipe
 from repro.recipe.science import Difference
 
 
@@ -76,41 +77,65 @@ def _names(recipes: Sequence[Recipe]) -> RenderableType:
     table.add_column("recipe", no_wrap=True, min_width=26)
     table.add_column("paper", min_width=17)
     table.add_column("parameters", justify="right", no_wrap=True)
-    table.add_column("tokens", justify="right", no_wrap=True)
+    table.add_column("epochs" if isinstance(recipes[0], ImageRecipe) else "tokens", justify="right", no_wrap=True)
     for recipe in recipes:
-        total = parameters.count(recipe.model).total
-        table.add_row(recipe.name, Text(recipe.paper_item or ""), short(total), short(recipe.budget.tokens))
+        table.add_row(recipe.name, Text(recipe.paper_item or ""), short(count(recipe.model).total), _length(recipe))
     return Padding(table, (1, 0, 1, 2))
 
 
+def _length(recipe: Recipe) -> str:
+    if isinstance(recipe, ImageRecipe):
+        return f"{recipe.budget.epochs:,}"
+    assert isinstance(recipe, LanguageRecipe)
+    return short(recipe.budget.tokens)
+
+
 def _sections(plan: Plan, recipe: Recipe, machine: Machine) -> dict[str, RenderableType]:
-    flops, budget = plan.flops_per_token, recipe.budget
     return {
         "parameters": _parameters(plan),
-        "FLOPs": f"{_flop(flops.causal)} a token (causal), {_flop(flops.palm)} (PaLM); {plan.total_flops:.3g} in all",
-        "budget": f"{short(budget.tokens)} tokens: {plan.steps:,} steps of {budget.tokens_per_step:,}",
-        "fit": _fit(plan, machine),
+        "FLOPs": f"{_flops(plan)}; {plan.total_flops:.3g} in all",
+        "budget": _budget(plan, recipe),
+        "fit": _fit(plan, recipe, machine),
         "memory": _memory(plan, machine),
         "speed": _speed(plan),
         "checkpoint": f"{_digits(plan.checkpoint_gb)} GB",
+        **({"notes": "\n".join(plan.notes)} if plan.notes else {}),
         "differences": _differences(plan.differences),
     }
 
 
+def _flops(plan: Plan) -> str:
+    if plan.flops_per_token is None:
+        return f"{_flop(plan.flops_per_sample or 0)} an image"
+    return f"{_flop(plan.flops_per_token.causal)} a token (causal), {_flop(plan.flops_per_token.palm)} (PaLM)"
+
+
+def _budget(plan: Plan, recipe: Recipe) -> str:
+    if isinstance(recipe, ImageRecipe):
+        images = f"{recipe.budget.epochs:,} epochs of {recipe.data.images:,} images"
+        return f"{images}: {plan.steps:,} steps of {recipe.batch:,}"
+    assert isinstance(recipe, LanguageRecipe)
+    return f"{short(recipe.budget.tokens)} tokens: {plan.steps:,} steps of {recipe.budget.tokens_per_step:,}"
+
+
 def _parameters(plan: Plan) -> RenderableType:
-    counted = plan.parameters
-    return _amounts(
+    counted, residual = plan.parameters, plan.ffn_match_residual
+    text = plan.flops_per_token is not None
+    rows = [
         (f"{counted.total:,}", "in all" if counted.active == counted.total else f"in all, {counted.active:,} active"),
-        (f"{counted.non_embedding:,}", "without the embedding and the head"),
-        (f"{counted.ffn_matrices:,}", f"in FFN matrices, {plan.ffn_match_residual:.2%} from the plain FFN's"),
+        (f"{counted.non_embedding:,}", "without the embedding and the head" if text else "without the classifier"),
         (f"{counted.coefficients:,}", "learned by the activations"),
-    )
+    ]
+    if residual is not None:
+        rows.insert(2, (f"{counted.ffn_matrices:,}", f"in FFN matrices, {residual:.2%} from the plain FFN's"))
+    return _amounts(*rows)
 
 
-def _fit(plan: Plan, machine: Machine) -> Text:
+def _fit(plan: Plan, recipe: Recipe, machine: Machine) -> Text:
     if plan.fit is None:
         return Text(plan.misfit or "", "red")
-    sequences = _times(plan.fit.micro_batch, "one sequence", "{} sequences")
+    item = "image" if isinstance(recipe, ImageRecipe) else "sequence"
+    sequences = _times(plan.fit.micro_batch, f"one {item}", f"{{}} {item}s")
     devices = _times(machine.world_size, "one device", "each of {} devices")
     return Text(f"{sequences} at a time on {devices}, {_times(plan.fit.accumulation, 'once', '{} times')} a step")
 
@@ -127,10 +152,11 @@ def _memory(plan: Plan, machine: Machine) -> RenderableType:
 
 
 def _speed(plan: Plan) -> str:
-    if plan.tokens_per_second is None or plan.hours is None:
+    rate, item = (plan.tokens_per_second, "tokens") if plan.tokens else (plan.samples_per_second, "images")
+    if rate is None or plan.hours is None:
         return "unknown, since it does not fit"
     cost = f", {_digits(plan.gpu_hours)} GPU-hours" if plan.gpu_hours is not None else ""
-    guess = f"{short(plan.tokens_per_second)} tokens/s at {plan.mfu:.0%} MFU (causal; a guess until measured)"
+    guess = f"{short(rate)} {item}/s at {plan.mfu:.0%} MFU (causal; a guess until measured)"
     return f"{guess}\n{duration(plan.hours)}{cost}"
 
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from repro.recipe.parameters import count
+from repro.recipe.families import MoEModel
+from repro.recipe.parameters import active_experts, expert
 from repro.recipe.schema import Model
 
 
@@ -21,8 +22,11 @@ class FlopsPerToken:
 def per_token(model: Model, context: int) -> FlopsPerToken:
     """``6 W + 6 n_layers d_model context`` (causal), with 12 for 6 in the last term (PaLM).
 
-    ``W`` counts the weights that are multiplied with: attention, FFN and head, neither the embedding nor norms.
+    ``W`` counts the weights that a token is multiplied with: attention, router, its experts or FFN, and the head,
+    neither the embedding nor norms.
     """
-    weights = 4 * model.n_layers * model.d_model**2 + count(model).ffn_matrices + model.vocab_size * model.d_model
+    router = model.experts * model.d_model if isinstance(model, MoEModel) else 0
+    layer = 4 * model.d_model**2 + router + active_experts(model) * expert(model)
+    weights = model.n_layers * layer + model.vocab_size * model.d_model
     scores = 6 * model.n_layers * model.d_model * context
     return FlopsPerToken(causal=6 * weights + scores, palm=6 * weights + 2 * scores)

@@ -7,26 +7,26 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from repro.errors import RecipeError
-from repro.recipe.schema import Recipe
+from repro.recipe.families import schema
 
 FROM_THE_NAME = ("name", "family", "scale", "model.activation")
 
 
 @functools.cache
-def keys() -> tuple[str, ...]:
-    """Every key that holds a value, such as ``optim.weight_decay.norms``."""
-    return tuple(_keys(Recipe))
+def keys(family: str) -> tuple[str, ...]:
+    """Every key of a family that holds a value, such as ``optim.weight_decay.norms``."""
+    return tuple(_keys(schema(family)))
 
 
 @functools.cache
-def sections() -> tuple[str, ...]:
-    """Every key that holds keys, such as ``optim.weight_decay``."""
-    above = (key.rpartition(".")[0] for key in keys())
+def sections(family: str) -> tuple[str, ...]:
+    """Every key of a family that holds keys, such as ``optim.weight_decay``."""
+    above = (key.rpartition(".")[0] for key in keys(family))
     inner = {section for section in above if section}
     return tuple(sorted(inner | {section.partition(".")[0] for section in inner}))
 
 
-def settable_key(key: str, place: str) -> str:
+def settable_key(key: str, place: str, family: str) -> str:
     """``key`` if a recipe's file or the command line may set it.
 
     Raises:
@@ -34,34 +34,34 @@ def settable_key(key: str, place: str) -> str:
     """
     if key in FROM_THE_NAME:
         raise RecipeError(f"{place}: {key} follows from the recipe's name and cannot be set; choose another name")
-    return known_key(key, place)
+    return known_key(key, place, family)
 
 
-def known_key(key: str, place: str) -> str:
+def known_key(key: str, place: str, family: str) -> str:
     """``key`` if it holds a value.
 
     Raises:
         RecipeError: it is unknown, or a section.
     """
-    if key in keys():
+    if key in keys(family):
         return key
-    if key in sections():
-        raise RecipeError(f"{place}: {key} is a section and takes no value; its keys are {_within(key)}")
-    raise RecipeError(f"{place}: unknown key {key!r}.{_nearest_key(key)}")
+    if key in sections(family):
+        raise RecipeError(f"{place}: {key} is a section and takes no value; its keys are {_within(key, family)}")
+    raise RecipeError(f"{place}: unknown key {key!r}.{_nearest_key(key, family)}")
 
 
-def full_key(word: str, place: str) -> str:
+def full_key(word: str, place: str, family: str) -> str:
     """The dotted key that ``word`` is or, if there is only one such, ends in: ``lr`` is ``optim.lr``.
 
     Raises:
         RecipeError: no key or more than one ends in it, or a file may not set it.
     """
-    if word in keys() or word in sections():
-        return settable_key(word, place)
-    ending = [key for key in (*keys(), *sections()) if key.endswith(f".{word}")]
+    if word in keys(family) or word in sections(family):
+        return settable_key(word, place, family)
+    ending = [key for key in (*keys(family), *sections(family)) if key.endswith(f".{word}")]
     if len(ending) > 1:
         raise RecipeError(f"{place}: {word} could be {' or '.join(ending)}; write it out")
-    return settable_key(ending[0] if ending else word, place)
+    return settable_key(ending[0] if ending else word, place, family)
 
 
 def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -72,12 +72,12 @@ def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
-def _within(section: str) -> str:
-    return ", ".join(key for key in keys() if key.startswith(f"{section}."))
+def _within(section: str, family: str) -> str:
+    return ", ".join(key for key in keys(family) if key.startswith(f"{section}."))
 
 
-def _nearest_key(word: str) -> str:
+def _nearest_key(word: str, family: str) -> str:
     """A hint at the nearest key, also when only its last part was written."""
-    spellings = {key.rpartition(".")[2]: key for key in reversed(keys())} | {key: key for key in keys()}
+    spellings = {key.rpartition(".")[2]: key for key in reversed(keys(family))} | {key: key for key in keys(family)}
     near = difflib.get_close_matches(word, spellings, n=1)
     return f" Did you mean {spellings[near[0]]!r}?" if near else " `repro show NAME` lists the keys."

@@ -3,9 +3,9 @@
 from typing import Any
 
 from repro.errors import RecipeError, nearest
-from repro.recipe import parameters
+from repro.recipe.counting import count
 from repro.recipe.loading import admitted, families, load, paper_items, paper_scale, scales
-from repro.recipe.schema import Recipe
+from repro.recipe.schema import LanguageRecipe, Recipe
 
 
 def listed(family: str | None = None, *, everything: bool = False) -> list[Recipe]:
@@ -29,13 +29,13 @@ def entry(recipe: Recipe) -> dict[str, Any]:
         "scale": recipe.scale,
         "activation": recipe.model.activation,
         "paper_item": recipe.paper_item,
-        "parameters": parameters.count(recipe.model).total,
-        "tokens": recipe.budget.tokens,
+        "parameters": count(recipe.model).total,
+        "tokens": recipe.budget.tokens if isinstance(recipe, LanguageRecipe) else None,
     }
 
 
 def _names(family: str, *, everything: bool) -> list[str]:
-    ran = set(paper_items(family, paper_scale(family)))
+    ran = _ran(family) or _ran("dense")
     return [
         f"{family}-{scale}-{activation}"
         for scale in scales(family)
@@ -44,7 +44,13 @@ def _names(family: str, *, everything: bool) -> list[str]:
     ]
 
 
+def _ran(family: str) -> set[str]:
+    """The activations with which the paper ran a family."""
+    scale = paper_scale(family)
+    return set(paper_items(family, scale)) if scale else set()
+
+
 def _size(recipe: Recipe) -> int:
     """The same for all activations of a scale, so that they keep the table's order."""
-    counted = parameters.count(recipe.model)
+    counted = count(recipe.model)
     return counted.total - counted.coefficients

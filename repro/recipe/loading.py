@@ -7,10 +7,11 @@ from typing import Any
 from repro import paths
 from repro.errors import RecipeError, nearest
 from repro.recipe.checking import checked
+from repro.recipe.families import MoERecipe, schema
 from repro.recipe.keys import full_key, known_key, settable_key
 from repro.recipe.parameters import ffn_width
 from repro.recipe.reading import leaves, parse, place, read, read_once
-from repro.recipe.schema import Recipe
+from repro.recipe.schema import DecoderRecipe, LanguageRecipe, Recipe
 from repro.recipe.table import rows
 
 COMMAND_LINE = "the command line"
@@ -41,14 +42,18 @@ def scales(family: str) -> tuple[str, ...]:
 
 
 def admitted(family: str) -> tuple[str, ...]:
-    """The activations that a family's base admits: ``admits`` is ``all`` or a list of rows of the table."""
+    """The activations that a family's base admits: ``all`` rows of the table, ``plain`` ones, or a list of them."""
     base = paths.recipes() / family / "base.yaml"
     admits = read_once(base).get("admits")
     if admits == "all":
         return tuple(rows())
+    if admits == "plain":
+        return tuple(name for name, row in rows().items() if not row.gated)
     if isinstance(admits, list) and all(str(word) in rows() for word in admits):
         return tuple(admits)
-    raise RecipeError(f"{place(base)}: admits is {admits!r}; expected all, or a list of rows of activations.yaml")
+    raise RecipeError(
+        f"{place(base)}: admits is {admits!r}; expected all, plain, or a list of rows of activations.yaml"
+    )
 
 
 def paper_items(family: str, scale: str) -> dict[str, str]:
@@ -60,12 +65,12 @@ def paper_items(family: str, scale: str) -> dict[str, str]:
     return items
 
 
-def paper_scale(family: str) -> str:
-    """The scale at which the paper ran a family."""
+def paper_scale(family: str) -> str | None:
+    """The scale at which the paper ran a family, if it ran it."""
     ran = [scale for scale in scales(family) if paper_items(family, scale)]
-    if len(ran) != 1:
+    if len(ran) > 1:
         raise RecipeError(f"recipes/{family}: {len(ran)} scales have paper_items; expected one, the paper's own")
-    return ran[0]
+    return ran[0] if ran else None
 
 
 def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -82,11 +87,11 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     family, scale, activation = _words(name)
     named = {"name": name, "family": family, "scale": scale, "model.activation": activation}
     folder = paths.recipes() / family
-    settings = _of_file(folder / "base.yaml") | _of_file(folder / f"{scale}.yaml")
+    settings = _of_file(folder / "base.yaml", family) | _of_file(folder / f"{scale}.yaml", family)
     settings |= {key: (word, THE_NAME) for key, word in named.items()}
     if item := paper_items(family, scale).get(activation):
         settings["paper_item"] = (item, place(folder / f"{scale}.yaml"))
-    given = _of_command_line(overrides)
+    given = _of_command_line(overrides, family)
     return _recipe(settings | _floor(settings, given) | given)
 
 
@@ -96,8 +101,9 @@ def from_file(path: Path) -> Recipe:
     Raises:
         RecipeError: the file cannot be read, or is no whole recipe.
     """
-    where = place(path)
-    return _recipe({known_key(key, where): (value, where) for key, value in leaves(read(path))})
+    where, tree = place(path), read(path)
+    family = str(tree.get("family"))
+    return _recipe({known_key(key, where, family): (value, where) for key, value in leaves(tree)})
 
 
 def _words(name: str) -> tuple[str, str, str]:
@@ -118,20 +124,20 @@ def _check_word(name: str, word: str, kind: str, known: Sequence[str]) -> None:
         raise RecipeError(f"no recipe is called {name!r}: no {kind} is called {word!r}.{hint}")
 
 
-def _of_file(path: Path) -> Settings:
+def _of_file(path: Path, family: str) -> Settings:
     """What a file of recipes sets; ``admits`` and ``paper_items`` are for this module."""
     where = place(path)
     tree = {key: value for key, value in read_once(path).items() if key not in {"admits", "paper_items"}}
-    return {settable_key(key, where): (value, where) for key, value in leaves(tree)}
+    return {settable_key(key, where, family): (value, where) for key, value in leaves(tree)}
 
 
-def _of_command_line(overrides: Sequence[str]) -> Settings:
+def _of_command_line(overrides: Sequence[str], family: str) -> Settings:
     settings: Settings = {}
     for override in overrides:
         word, equals, text = override.partition("=")
         if not equals:
             raise RecipeError(f"{COMMAND_LINE}: {override!r} is not key=value, such as lr=3e-4")
-        key = full_key(word, COMMAND_LINE)
+        key = full_key(word, COMMAND_LINE, family)
         if key in settings:
             raise RecipeError(f"{COMMAND_LINE}: {key} is set twice")
         settings[key] = (parse(text, f"{COMMAND_LINE}: {key}"), COMMAND_LINE)
@@ -154,25 +160,51 @@ def _recipe(settings: Settings) -> Recipe:
     origin = {key: where for key, (_, where) in settings.items()}
     files = " and ".join(dict.fromkeys(where for where in origin.values() if where.endswith(".yaml")))
     values = _nested({key: value for key, (value, _) in settings.items()})
-    recipe = checked(Recipe, values | {"origin": origin}, files, origin)
-    _check_width(recipe)
-    _check_corpus(recipe)
+    recipe = checked(schema(str(values["family"])), values | {"origin": origin}, files, origin)
+    _check_activation(recipe)
+    if isinstance(recipe, DecoderRecipe):
+        _check_width(recipe)
+    if isinstance(recipe, LanguageRecipe):
+        _check_corpus(recipe)
     return recipe
 
 
-def _check_width(recipe: Recipe) -> None:
+def _check_activation(recipe: Recipe) -> None:
+    """A row of the table that the family admits: a gated one needs a decoder."""
+    activation, where = recipe.model.activation, recipe.origin["model.activation"]
+    if activation not in rows():
+        raise RecipeError(f"{where}: no activation is called {activation!r}.{nearest(activation, rows())}")
+    if activation not in admitted(recipe.family):
+        raise RecipeError(f"{where}: {recipe.family} takes no gated activation, and {activation} is one")
+
+
+def _check_width(recipe: DecoderRecipe) -> None:
     """A gated width is two thirds of ``d_ff``, and whole."""
     origin = recipe.origin
-    if recipe.model.activation not in rows():
-        known = nearest(recipe.model.activation, rows())
-        raise RecipeError(f"{origin['model.activation']}: no activation is called {recipe.model.activation!r}.{known}")
     try:
-        ffn_width(recipe.model)
+        width = ffn_width(recipe.model)
     except RecipeError as error:
         raise RecipeError(f"{origin['model.d_ff']}: {error}") from None
+    if isinstance(recipe, MoERecipe):
+        _check_experts(recipe, width)
 
 
-def _check_corpus(recipe: Recipe) -> None:
+def _check_experts(recipe: MoERecipe, width: int) -> None:
+    """The grouped product takes rows of whole 16 bytes; coefficients an expert are PolyNorm's or PolyReLU's."""
+    model, origin = recipe.model, recipe.origin
+    if width % 8:
+        raise RecipeError(
+            f"{origin['model.d_ff']}: d_ff={model.d_ff} gives experts of width {width} with {model.activation}; the "
+            "grouped product of experts needs a multiple of 8"
+        )
+    if model.coefficients == "expert" and rows()[model.activation].builds not in {"PolyNorm", "PolyReLU"}:
+        raise RecipeError(
+            f"{origin['model.coefficients']}: coefficients=expert needs polynorm or polyrelu, and the activation is "
+            f"{model.activation}"
+        )
+
+
+def _check_corpus(recipe: LanguageRecipe) -> None:
     known = sorted(path.stem for path in (paths.data() / "manifests").glob("*.yaml"))
     if recipe.data.corpus not in known:
         hint = nearest(recipe.data.corpus, known)

@@ -7,9 +7,13 @@ is not counted: :mod:`repro.recipe.plan` fills only part of a device.
 
 from dataclasses import dataclass
 
-from repro.recipe import parameters
+from repro.recipe import parameters, recurrent, resnet
+from repro.recipe.controls import MLPModel, RNNModel
+from repro.recipe.counting import count
+from repro.recipe.families import MoEModel
+from repro.recipe.images import ImageRecipe, ResNet
 from repro.recipe.parameters import ffn_width
-from repro.recipe.schema import Machine, Model, Recipe
+from repro.recipe.schema import LanguageRecipe, Machine, Model, Recipe, TextModel
 from repro.recipe.table import rows
 
 GB = 1e9
@@ -37,6 +41,11 @@ class Memory:
     loss: float
 
     @property
+    def states(self) -> float:
+        """What a device holds between steps."""
+        return self.weights + self.gradients + self.moments
+
+    @property
     def total(self) -> float:
         """All parts."""
         total: float = sum(vars(self).values())
@@ -44,18 +53,37 @@ class Memory:
 
 
 def memory(recipe: Recipe, machine: Machine, micro_batch: int) -> Memory:
-    """Memory on each device of ``machine`` with ``micro_batch`` sequences at a time."""
-    model, tokens = recipe.model, micro_batch * recipe.data.context
+    """Memory on each device of ``machine`` with ``micro_batch`` sequences or images at a time."""
+    shard = 4 * count(recipe.model).total / machine.world_size / GB
     width = bytes_per_number(recipe, machine)
-    shard = 4 * parameters.count(model).total / machine.world_size / GB
+    if isinstance(recipe, ImageRecipe):
+        moments = 1 if recipe.optim.optimizer == "sgd" else 2
+        averaged = 1 if recipe.optim.ema else 0
+        kept = micro_batch * activations_per_image(recipe, width) / GB
+        return Memory(shard * (1 + averaged), shard, moments * shard, 0.0, kept, 0.0)
+    assert isinstance(recipe, LanguageRecipe)
+    tokens = micro_batch * recipe.data.context
     return Memory(
         weights=shard,
         gradients=shard,
         moments=2 * shard,
-        gathered=_gathered(model, width) / GB if machine.accelerator == "cuda" else 0.0,
-        activations=tokens * activations_per_token(model, width) / GB,
-        loss=_loss(model, tokens, width) / GB,
+        gathered=_gathered(recipe.model, width) / GB if machine.accelerator == "cuda" else 0.0,
+        activations=tokens * activations_per_token(recipe.model, width) / GB,
+        loss=_loss(recipe.model, tokens, width) / GB,
     )
+
+
+def activations_per_image(recipe: ImageRecipe, width: int) -> int:
+    """Bytes that autograd keeps for one image, with ``width`` bytes a number.
+
+    In a ResNet each convolution's output for its norm, and at each site of an activation ``kept`` tensors of that size
+    (the table; ReLU's after additions included); the image in the compute type, and the stem's pooling its places.
+    """
+    model, image = recipe.model, 3 * recipe.data.size**2
+    if isinstance(model, MLPModel):
+        return width * (image + model.n_layers * rows()[model.activation].kept * model.width)
+    assert isinstance(model, ResNet)
+    return resnet.activations(model, recipe.data.size, width) + width * image
 
 
 def bytes_per_number(recipe: Recipe, machine: Machine) -> int:
@@ -63,26 +91,38 @@ def bytes_per_number(recipe: Recipe, machine: Machine) -> int:
     return 2 if machine.accelerator == "cuda" and recipe.precision == "bf16" else 4
 
 
-def activations_per_token(model: Model, width: int) -> int:
+def activations_per_token(model: TextModel, width: int) -> int:
     """Bytes that autograd keeps for one token, with ``width`` bytes a number.
 
     Each norm keeps its input in float32, its value before and after the scale: ``(4 + 2 width) d_model``. Attention
     keeps q, k, v and its output: ``4 width d_model``; their input is the norm's. The FFN keeps ``kept`` tensors of its
     own width (the table of activations). The last norm is one more; its output waits twice for the chunked loss.
+
+    A mixture keeps that of each of a token's experts, their inputs and outputs, ``2 top_k width d_model``, and the
+    router's input, logits and probabilities in float32. Where queries and keys are normalised, both norms count.
     """
+    if isinstance(model, RNNModel):
+        return recurrent.activations_per_token(model, width)
+    assert isinstance(model, Model)
     norm = (4 + 2 * width) * model.d_model
     attention = 4 * width * model.d_model
     ffn = rows()[model.activation].kept * width * ffn_width(model)
-    return model.n_layers * (2 * norm + attention + ffn) + norm + width * model.d_model
+    norms = 2
+    if isinstance(model, MoEModel):
+        norms += 2 * model.qk_norm
+        copies = 2 * model.top_k * width * model.d_model
+        ffn = model.top_k * ffn + copies + 4 * model.d_model + 3 * 4 * model.experts
+    return model.n_layers * (norms * norm + attention + ffn) + norm + width * model.d_model
 
 
-def _gathered(model: Model, width: int) -> int:
+def _gathered(model: TextModel, width: int) -> int:
     """FSDP2's unsharded weights, and a gradient in the compute type with its float32 copy to reduce."""
-    block, root = parameters.block(model), 2 * model.vocab_size * model.d_model
+    block = parameters.block(model) if isinstance(model, Model) else 2 * model.d_model**2
+    root = 2 * model.vocab_size * model.d_model
     return width * (2 * block + root) + (width + 4) * block
 
 
-def _loss(model: Model, tokens: int, width: int) -> int:
+def _loss(model: TextModel, tokens: int, width: int) -> int:
     """A chunk's logits, log-probabilities and error (12 bytes a logit in bfloat16, 8 in float32), and the head's
     gradient, summed in float32.
     """

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from repro.errors import RecipeError
+from repro.recipe.families import MoEModel
 from repro.recipe.schema import Model
 from repro.recipe.table import rows
 
@@ -11,7 +12,7 @@ from repro.recipe.table import rows
 class Parameters:
     """How many there are.
 
-    ``total`` is all of them, ``active`` those that a token passes (all, in a dense model), ``non_embedding`` all but
+    ``total`` is all of them, ``active`` all but the experts that a token does not pass, ``non_embedding`` all but
     the input embedding and the head. ``ffn_matrices`` are what arms of a comparison have in common to the last one;
     ``coefficients`` are what the activations learn, in ``total``, ``active`` and ``non_embedding`` too.
     """
@@ -24,21 +25,22 @@ class Parameters:
 
 
 def count(model: Model) -> Parameters:
-    """Parameters of the decoder: per layer ``4 d_model^2`` of attention, the FFN and two norms; a last norm; the
-    embedding and an untied head of ``vocab_size * d_model`` each.
+    """Parameters of the decoder: :func:`block` a layer and what its activations learn; a last norm; the embedding and
+    an untied head of ``vocab_size * d_model`` each.
     """
-    ffn = model.n_layers * _ffn_matrices(model)
-    coefficients = model.n_layers * rows()[model.activation].parameters
-    attention = model.n_layers * 4 * model.d_model**2
-    norms = (2 * model.n_layers + 1) * model.d_model
-    inner = attention + ffn + norms + coefficients
+    ffn = model.n_layers * experts(model) * expert(model)
+    coefficients = model.n_layers * activations(model) * rows()[model.activation].parameters
+    inner = model.n_layers * block(model) + model.d_model + coefficients
     total = inner + 2 * model.vocab_size * model.d_model
-    return Parameters(total=total, active=total, non_embedding=inner, ffn_matrices=ffn, coefficients=coefficients)
+    idle = model.n_layers * (experts(model) - active_experts(model)) * expert(model)
+    return Parameters(
+        total=total, active=total - idle, non_embedding=inner, ffn_matrices=ffn, coefficients=coefficients
+    )
 
 
 def ffn_match_residual(model: Model) -> float:
-    """FFN matrices beyond those of the plain FFN of width ``d_ff``, as a fraction of them; 0 where widths are exact."""
-    plain = 2 * model.n_layers * model.d_model * model.d_ff
+    """FFN matrices beyond those of plain FFNs of width ``d_ff``, as a fraction of them; 0 where widths are exact."""
+    plain = 2 * model.n_layers * experts(model) * model.d_model * model.d_ff
     return count(model).ffn_matrices / plain - 1
 
 
@@ -64,10 +66,31 @@ def gated_width(d_ff: int) -> int:
 
 
 def block(model: Model) -> int:
-    """Parameters of one block's matrices and norms."""
-    return 4 * model.d_model**2 + _ffn_matrices(model) + 2 * model.d_model
+    """Parameters of one block's matrices and norms: ``4 d_model^2`` of attention, the FFN or the experts with their
+    router, two norms, and two more where queries and keys are normalised.
+    """
+    norms, router = 2, 0
+    if isinstance(model, MoEModel):
+        norms, router = (4 if model.qk_norm else 2), model.experts * model.d_model
+    return 4 * model.d_model**2 + experts(model) * expert(model) + router + norms * model.d_model
 
 
-def _ffn_matrices(model: Model) -> int:
+def expert(model: Model) -> int:
+    """Weights of one FFN."""
     matrices = 3 if rows()[model.activation].gated else 2
     return matrices * model.d_model * ffn_width(model)
+
+
+def experts(model: Model) -> int:
+    """FFNs in a block."""
+    return model.experts if isinstance(model, MoEModel) else 1
+
+
+def active_experts(model: Model) -> int:
+    """FFNs in a block that a token passes."""
+    return model.top_k if isinstance(model, MoEModel) else 1
+
+
+def activations(model: Model) -> int:
+    """Sets of coefficients in a block, where the activation learns any."""
+    return model.experts if isinstance(model, MoEModel) and model.coefficients == "expert" else 1

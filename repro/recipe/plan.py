@@ -2,16 +2,19 @@
 
 import bisect
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from repro.errors import RecipeError
-from repro.recipe import flops, parameters
+from repro.recipe.counting import count, per_image, per_token
+from repro.recipe.families import MoERecipe
 from repro.recipe.flops import FlopsPerToken
+from repro.recipe.images import ImageRecipe
 from repro.recipe.memory import GB, Memory, memory
-from repro.recipe.parameters import Parameters
-from repro.recipe.schema import Machine, Recipe
+from repro.recipe.parameters import Parameters, ffn_match_residual
+from repro.recipe.schema import LanguageRecipe, Machine, Model, Recipe
 from repro.recipe.science import Difference, differences
-from repro.recipe.speed import mfu, tokens_per_second
+from repro.recipe.speed import mfu
 
 USABLE = 0.9  # of a device's memory; the rest is for the CUDA context, communication buffers and fragmentation
 
@@ -36,9 +39,11 @@ class Plan:
     recipe: str
     machine: str
     parameters: Parameters
-    ffn_match_residual: float
-    flops_per_token: FlopsPerToken
-    tokens: int
+    ffn_match_residual: float | None
+    flops_per_token: FlopsPerToken | None
+    tokens: int | None
+    flops_per_sample: int | None
+    samples: int | None
     steps: int
     total_flops: float
     fit: Fit | None
@@ -47,9 +52,11 @@ class Plan:
     memory_parts_gb: Memory
     mfu: float
     tokens_per_second: float | None
+    samples_per_second: float | None
     hours: float | None
     gpu_hours: float | None
     checkpoint_gb: float
+    notes: tuple[str, ...]
     differences: tuple[Difference, ...]
 
 
@@ -61,30 +68,64 @@ def plan(recipe: Recipe, machine: Machine) -> Plan:
     """
     found = _largest(recipe, machine)
     need = memory(recipe, machine, found.micro_batch if found else 1)
-    counted = parameters.count(recipe.model)
-    per_token = flops.per_token(recipe.model, recipe.data.context)
-    speed = tokens_per_second(recipe, machine) if found else None
-    hours = recipe.budget.tokens / speed / 3600 if speed else None
+    counted, work = count(recipe.model), _work(recipe)
+    speed = mfu(recipe, machine) * machine.peak_tflops * 1e12 * machine.world_size / work.flops if found else None
+    hours = work.items / speed / 3600 if speed else None
+    text = isinstance(recipe, LanguageRecipe)
     return Plan(
         recipe=recipe.name,
         machine=machine.name,
         parameters=counted,
-        ffn_match_residual=parameters.ffn_match_residual(recipe.model),
-        flops_per_token=per_token,
-        tokens=recipe.budget.tokens,
+        ffn_match_residual=ffn_match_residual(recipe.model) if isinstance(recipe.model, Model) else None,
+        flops_per_token=per_token(recipe) if isinstance(recipe, LanguageRecipe) else None,
+        tokens=work.items if text else None,
+        flops_per_sample=None if text else work.flops,
+        samples=None if text else work.items,
         steps=recipe.steps,
-        total_flops=float(per_token.causal * recipe.budget.tokens),
+        total_flops=float(work.flops * work.items),
         fit=found,
         misfit=None if found else _misfit(recipe, machine, need),
         memory_gb=need.total,
         memory_parts_gb=need,
         mfu=mfu(recipe, machine),
-        tokens_per_second=speed,
+        tokens_per_second=speed if text else None,
+        samples_per_second=None if text else speed,
         hours=hours,
         gpu_hours=hours * machine.world_size if hours and machine.accelerator == "cuda" else None,
-        checkpoint_gb=12 * counted.total / GB,  # weights and two moments in float32
+        checkpoint_gb=4 * (1 + _moments(recipe)) * counted.total / GB,
+        notes=tuple(_notes(recipe, machine)),
         differences=differences(recipe),
     )
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of a whole run: how many tokens or images, and the training FLOPs of one (of tokens, counted causally)."""
+
+    items: int
+    flops: int
+
+
+def _work(recipe: Recipe) -> Work:
+    if isinstance(recipe, ImageRecipe):
+        return Work(recipe.steps * recipe.batch, per_image(recipe))
+    assert isinstance(recipe, LanguageRecipe)
+    return Work(recipe.budget.tokens, per_token(recipe).causal)
+
+
+def _moments(recipe: Recipe) -> int:
+    """Float32 numbers that a checkpoint has for each weight beside it."""
+    if isinstance(recipe, ImageRecipe):
+        return (1 if recipe.optim.optimizer == "sgd" else 2) + (1 if recipe.optim.ema else 0)
+    return 2
+
+
+def _notes(recipe: Recipe, machine: Machine) -> Iterator[str]:
+    if isinstance(recipe, MoERecipe) and machine.synchronous_grouped_mm:
+        yield (
+            "the grouped product of experts waits for the processor on this device, which has no fused kernel for it "
+            "(torch has one from compute capability 9.0 on): expect less than this speed"
+        )
 
 
 def fit(recipe: Recipe, machine: Machine) -> Fit:
@@ -111,20 +152,29 @@ def _needs(recipe: Recipe, machine: Machine, micro_batch: int) -> float:
 
 
 def _share(recipe: Recipe, machine: Machine) -> int:
-    """Sequences of a step for each device."""
-    sequences, devices = recipe.sequences_per_step, machine.world_size
-    if sequences % devices:
-        unit = devices * recipe.data.context
-        fitting = max(1, round(recipe.budget.tokens_per_step / unit)) * unit
-        raise RecipeError(
-            f"{recipe.name} has {sequences} sequences a step, which the {devices} devices of machine {machine.name!r} "
-            f"cannot share evenly; the nearest batch that they can make is budget.tokens_per_step={fitting}"
+    """Sequences or images of a step for each device."""
+    batch, devices = recipe.batch, machine.world_size
+    if batch % devices:
+        fitting = max(1, round(batch / devices)) * devices
+        nearest = (
+            f"budget.tokens_per_step={fitting * recipe.data.context}"
+            if isinstance(recipe, LanguageRecipe)
+            else f"budget.samples_per_step={fitting}"
         )
-    return sequences // devices
+        raise RecipeError(
+            f"{recipe.name} has {batch} {_item(recipe)}s a step, which the {devices} devices of machine "
+            f"{machine.name!r} cannot share evenly; the nearest batch that they can make is {nearest}"
+        )
+    return batch // devices
+
+
+def _item(recipe: Recipe) -> str:
+    return "sequence" if isinstance(recipe, LanguageRecipe) else "image"
 
 
 def _misfit(recipe: Recipe, machine: Machine, need: Memory) -> str:
     return (
-        f"{recipe.name} does not fit on machine {machine.name!r}: one sequence at a time needs {need.total:.1f} GB on "
-        f"each device, which has {machine.memory_gb:.1f} GB ({USABLE:.0%} of it usable); --on chooses another"
+        f"{recipe.name} does not fit on machine {machine.name!r}: one {_item(recipe)} at a time needs {need.total:.1f} GB "
+        f"on each device, {need.states:.1f} GB of it for float32 weights, gradients and moments; a device has "
+        f"{machine.memory_gb:.1f} GB ({USABLE:.0%} of it usable); --on chooses another"
     )

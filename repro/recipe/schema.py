@@ -17,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-# Our own byte-level BPE holds every byte and the end of a document; the paper's tokenizer has a fixed size.
-SMALLEST_VOCABULARY = {"bpe": 257, "llama-2": 32_000}
+# Our own byte-level BPE holds every byte and the end of a document; the paper's tokenizers have a fixed size.
+SMALLEST_VOCABULARY = {"bpe": 257, "llama-2": 32_000, "olmo": 50_280}
 
 
 class Section(BaseModel):
@@ -27,18 +27,30 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Model(Section):
-    """A decoder of pre-norm blocks (section 4.1, Table 5)."""
+class Architecture(Section):
+    """What every model has: an activation, a row of the table."""
+
+    activation: str
+
+
+class TextModel(Architecture):
+    """A model of tokens, of layers of one width."""
 
     vocab_size: PositiveInt
     d_model: PositiveInt
     n_layers: PositiveInt
+
+
+class Model(TextModel):
+    """A decoder of pre-norm blocks (section 4.1, Table 5)."""
+
     n_heads: PositiveInt
     d_ff: PositiveInt  # of a plain FFN; a gated one takes two thirds (Tables 5 and 6)
-    activation: str
     rope_theta: PositiveFloat
     norm_eps: PositiveFloat
-    init: Literal["small"]  # N(0, 2 / (5 d_model)), output layers divided by sqrt(2 n_layers)
+    # small: N(0, 2 / (5 d_model)), output layers divided by sqrt(2 n_layers). truncated: N(0, 0.82 / d_model), which is
+    # 0.02^2 at a d_model of 2048, within three deviations.
+    init: Literal["small", "truncated"]
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
@@ -54,7 +66,7 @@ class Data(Section):
     """What is read: a corpus, its tokenizer and the length of a training sequence."""
 
     corpus: str
-    tokenizer: Literal["bpe", "llama-2"]  # our own BPE, trained on the corpus, or the paper's
+    tokenizer: Literal["bpe", "llama-2", "olmo"]  # our own BPE, trained on the corpus, or one of the paper's
     context: PositiveInt  # tokens a sequence
     workers: NonNegativeInt
 
@@ -126,32 +138,51 @@ class Checkpoints(Section):
     keep: PositiveInt
 
 
+Precision = Literal["bf16", "fp32"]  # of the matrix products on a GPU; a CPU computes in float32
+
+
 class Recipe(Section):
-    """One run, whole: everything that decides its numbers except the seed."""
+    """One run, whole: everything that decides its numbers except the seed. What all families have in common."""
 
     name: str
-    family: Literal["dense"]
+    family: str
     scale: str
     about: str
     paper_item: str | None = None  # the table or figure that this run belongs to
     shows: str  # what a result at this scale can and cannot show
-    model: Model
-    data: Data
-    optim: Optim
-    budget: Budget
-    precision: Literal["bf16", "fp32"]  # of the matrix products on a GPU; a CPU computes in float32
+    model: Architecture
+    precision: Precision
     deterministic: bool  # on a GPU: only algorithms that give the same bits again, at some cost in speed
-    validation: Validation
-    evaluation: Evaluation
     checkpoints: Checkpoints
     # The file that set each value, by dotted key. Not part of what the recipe is.
     origin: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps in the budget."""
+        raise NotImplementedError
+
+    @property
+    def batch(self) -> int:
+        """The global batch, in what devices share out: sequences or images."""
+        raise NotImplementedError
 
     @model_validator(mode="after")
     def _is_what_its_name_says(self) -> Self:
         if self.name != (spelled := f"{self.family}-{self.scale}-{self.model.activation}"):
             raise ValueError(f"name={self.name} does not spell family, scale and model.activation, which are {spelled}")
         return self
+
+
+class LanguageRecipe(Recipe):
+    """A language model on packed tokens."""
+
+    model: TextModel
+    data: Data
+    optim: Optim
+    budget: Budget
+    validation: Validation
+    evaluation: Evaluation
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -177,6 +208,17 @@ class Recipe(Section):
         """Optimizer steps in the budget, the last one whole."""
         return -(-self.budget.tokens // self.budget.tokens_per_step)
 
+    @property
+    def batch(self) -> int:
+        """The global batch in sequences, which devices share."""
+        return self.sequences_per_step
+
+
+class DecoderRecipe(LanguageRecipe):
+    """A language model that is a decoder."""
+
+    model: Model
+
 
 class Machine(Section):
     """Hardware only. ``peak_tflops`` is dense bf16 per device; ``expected_mfu`` is a guess until measured."""
@@ -191,6 +233,7 @@ class Machine(Section):
     bandwidth_gb_s: PositiveFloat  # of a device's memory
     peak_tflops: PositiveFloat
     expected_mfu: Annotated[PositiveFloat, Field(le=1)]
+    synchronous_grouped_mm: bool = False  # whether torch loops over the experts of a grouped product on the host
     source: str
 
     @property

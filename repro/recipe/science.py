@@ -22,8 +22,8 @@ class Difference:
 
 def science(recipe: Recipe) -> dict[str, Any]:
     """By dotted key: model, data, optimizer, budget and precision, without what changes no number."""
-    tree = recipe.model_dump(mode="json", include={"model", "data", "optim", "budget", "precision"})
-    return {key: value for key, value in leaves(tree) if key != "data.workers"}
+    tree = recipe.model_dump(mode="json", include={"model", "data", "optim", "balance", "budget", "precision"})
+    return {key: value for key, value in leaves(tree) if key not in {"data.workers", "data.path"}}
 
 
 def fingerprint(recipe: Recipe) -> str:
@@ -34,7 +34,7 @@ def fingerprint(recipe: Recipe) -> str:
     """
     row = rows()[recipe.model.activation].model_dump(include={"builds", "options", "gated"})
     text = json.dumps(
-        science(recipe) | {"activation": row, "validation": recipe.validation.model_dump()}, sort_keys=True
+        science(recipe) | {"activation": row, "validation": recipe.model_dump()["validation"]}, sort_keys=True
     )
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -42,6 +42,8 @@ def fingerprint(recipe: Recipe) -> str:
 def differences(recipe: Recipe) -> tuple[Difference, ...]:
     """Where the science differs from the paper's run of this family, with the same activation if the paper has it."""
     scale = paper_scale(recipe.family)
+    if scale is None:
+        return ()
     activation = recipe.model.activation
     paper = science(load(f"{recipe.family}-{scale}-{activation}"))
     if activation not in (ran := paper_items(recipe.family, scale)):

@@ -7,7 +7,7 @@ import yaml
 
 from repro.recipe.parameters import ffn_width
 from repro.recipe.reading import SCALARS
-from repro.recipe.schema import Recipe
+from repro.recipe.schema import Model, Recipe
 from repro.recipe.table import rows
 
 WIDEST = 40  # columns of a value that the notes are aligned by; those of longer ones follow them
@@ -46,6 +46,6 @@ def _scalar(value: Any) -> str:
 
 def _note(recipe: Recipe, key: str, *, origin: bool) -> str:
     notes = [recipe.origin[key]] if origin and key in recipe.origin else []
-    if key == "model.d_ff" and rows()[recipe.model.activation].gated:
+    if key == "model.d_ff" and isinstance(recipe.model, Model) and rows()[recipe.model.activation].gated:
         notes.append(f"gated: two thirds, {ffn_width(recipe.model):_}")
     return "; ".join(notes)

@@ -19,16 +19,20 @@ class Check:
     figures: str
 
 
-def report(outcome: Sequence[Check], console: Console) -> None:
-    """Print each check with its figures.
-
-    Raises:
-        CheckFailed: one did not hold.
-    """
+def tell(outcome: Sequence[Check], console: Console) -> None:
+    """Print each check with its figures."""
     for check in outcome:
         mark = "[green]passed[/]" if check.passed else "[bold red]FAILED[/]"
         figures = escape(indent(check.figures, " " * 8))
         console.print(f"{mark}  {check.name}\n{figures}", highlight=False, soft_wrap=True)
+
+
+def insist(outcome: Sequence[Check]) -> None:
+    """Let nothing pass that did not hold.
+
+    Raises:
+        CheckFailed: which checks failed.
+    """
     failed = [check.name for check in outcome if not check.passed]
     if failed:
         raise CheckFailed(f"{len(failed)} of {len(outcome)} checks failed: {'; '.join(failed)}")

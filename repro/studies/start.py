@@ -1,8 +1,11 @@
 """The smoke as a person sees it."""
 
 import datetime
+import math
 import os
 from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
 
 from rich.console import Console
 
@@ -11,10 +14,13 @@ from repro.claims import plots
 from repro.data.locate import ready
 from repro.data.progress import bars
 from repro.errors import RecipeError
-from repro.recipe import Machine, here, load, machine, names, runs
+from repro.recipe import Machine, Recipe, here, load, machine, names, runs
+from repro.recipe.images import ImageRecipe
 from repro.recipe.machine import HERE
-from repro.studies.check import report
-from repro.studies.smoke import ARMS, SEED, smoke
+from repro.recipe.schema import LanguageRecipe
+from repro.studies.agreement import agreement
+from repro.studies.check import Check, insist, tell
+from repro.studies.smoke import ARMS, SEED, Floor, smoke
 
 CAVEAT = "A smoke run tests the software. It is no evidence for or against the paper."
 
@@ -25,24 +31,45 @@ def start(name: str | None, *, everything: bool, on: str, console: Console) -> N
     Raises:
         CheckFailed: a run or a check failed.
     """
-    arms = _arms(name, everything=everything)
-    recipe, where = load(arms[0]), machine(on)
+    arms, where = _arms(name, everything=everything), machine(on)
     _check(where)
-    with bars() as progress:
-        prepared = ready(recipe.data, recipe.model.vocab_size, progress=progress)
     out = paths.runs() / f"smoke-{datetime.datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
-    outcome = smoke(arms, where, prepared, out=out, console=console)
-    entropy = prepared.manifest.entropies
+    families = {family: list(names) for family, names in groupby(arms, key=lambda arm: arm.split("-")[0])}
+    outcome = [check for names in families.values() for check in _family(names, where, out, console)]
+    agreed = agreement(where.accelerator)
+    tell([agreed], console)
+    console.print(f"\nTensorBoard  tensorboard --logdir {out}", highlight=False, soft_wrap=True)
+    console.print(CAVEAT, style="bold")
+    insist([*outcome, agreed])
+
+
+def _family(arms: Sequence[str], where: Machine, out: Path, console: Console) -> list[Check]:
+    """Train and check the arms of one family, and draw their curves."""
+    recipe = load(arms[0])
+    floor, levels, what = _known(recipe)
+    outcome = smoke(arms, where, floor, out=out, console=console)
+    picture = out / f"curves-{recipe.family}.png"
     plots.curves(
         {load(arm).model.activation: runs.folder(load(arm), SEED, out) for arm in arms},
-        out / "curves.png",
-        levels={"unigram entropy": entropy.unigram, "bigram entropy": entropy.bigram},
-        title=f"{recipe.family}-{recipe.scale} on {recipe.data.corpus}, one seed: tests the software, not the paper",
+        picture,
+        levels=levels,
+        title=f"{recipe.family}-{recipe.scale} on {what}, one seed: tests the software, not the paper",
     )
-    report(outcome, console)
-    results = f"\ncurves       {out / 'curves.png'}\nTensorBoard  tensorboard --logdir {out}"
-    console.print(results, highlight=False, soft_wrap=True)
-    console.print(CAVEAT, style="bold")
+    tell(outcome, console)
+    console.print(f"curves  {picture}\n", highlight=False, soft_wrap=True)
+    return outcome
+
+
+def _known(recipe: Recipe) -> tuple[Floor, dict[str, float], str]:
+    """What has to be beaten, the lines that the curves are drawn with, and the name of the data."""
+    if isinstance(recipe, ImageRecipe):
+        guess = math.log(recipe.model.classes)
+        return Floor("a guess", "nothing", guess), {"a guess": guess}, recipe.data.source
+    assert isinstance(recipe, LanguageRecipe)
+    with bars() as progress:
+        entropy = ready(recipe.data, recipe.model.vocab_size, progress=progress).manifest.entropies
+    levels = {"unigram entropy": entropy.unigram, "bigram entropy": entropy.bigram}
+    return Floor("unigram entropy", "how often a token occurs", entropy.unigram), levels, recipe.data.corpus
 
 
 def _check(where: Machine) -> None:

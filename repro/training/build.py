@@ -1,30 +1,32 @@
-"""From a recipe, a machine and prepared data to the three objects that train. The only place that knows the Trainer."""
+"""From a recipe, a machine and its data to the three objects that train. The only place that knows the Trainer."""
 
 import logging
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
-import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from repro import models
+from repro.data.images.pictures import ImageSet
 from repro.data.manifest import Prepared
-from repro.data.text import TextData
-from repro.recipe import Machine, Recipe, fingerprint, flops, plan
-from repro.training import checkpoints
+from repro.recipe import Machine, Recipe, fingerprint, plan
+from repro.recipe.images import ImageRecipe
+from repro.recipe.schema import LanguageRecipe
+from repro.training import checkpoints, pictures, text
 from repro.training.callbacks.guard import GradientGuard
-from repro.training.callbacks.metrics import EVERY, Coefficients, Metrics
+from repro.training.callbacks.metrics import EVERY, Metrics, Unit
 from repro.training.callbacks.saving import Interruption, Saving
 from repro.training.callbacks.seeds import StepSeed
-from repro.training.callbacks.validation import Validation
-from repro.training.language_model import LanguageModel
 from repro.training.metrics_file import MetricsFile
 from repro.training.strategy import FSDP2, BareModel, filling
+
+Data = Prepared | ImageSet
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class Training:
     """What ``trainer.fit`` needs, and the checkpoint to go on from."""
 
     trainer: lightning.Trainer
-    module: LanguageModel
-    data: TextData
+    module: lightning.LightningModule
+    data: lightning.LightningDataModule
     checkpoint: Path | None
 
     def fit(self) -> None:
@@ -44,15 +46,13 @@ class Training:
             raise KeyboardInterrupt from None  # what Lightning makes of a Ctrl-C before the first step
 
 
-def build(
-    recipe: Recipe, machine: Machine, prepared: Prepared, *, seed: int, folder: Path, loggers: list[Logger]
-) -> Training:
+def build(recipe: Recipe, machine: Machine, data: Data, *, seed: int, folder: Path, loggers: list[Logger]) -> Training:
     """Everything that trains ``recipe`` on ``machine`` and writes to ``folder``.
 
     Args:
         recipe: what to train.
         machine: what to train it on.
-        prepared: the data set that the recipe names.
+        data: the prepared tokens or the images that the recipe names.
         seed: of initial weights and data order.
         folder: the run folder.
         loggers: told every logged row, beside the metrics file and TensorBoard.
@@ -62,21 +62,11 @@ def build(
     if checkpoint:
         checkpoints.refuse_other(checkpoint, fingerprint(recipe))
     fit = plan.fit(recipe, machine)
-    return Training(
-        trainer=_trainer(recipe, machine, fit, folder, seed=seed, loggers=[*_files(folder, checkpoint), *loggers]),
-        module=_module(recipe),
-        data=TextData(
-            prepared,
-            context=recipe.data.context,
-            sequences_per_step=recipe.sequences_per_step,
-            micro_batch=fit.micro_batch,
-            steps=recipe.steps,
-            seed=seed,
-            workers=recipe.data.workers,
-            validation_tokens=recipe.validation.tokens,
-        ),
-        checkpoint=checkpoint,
-    )
+    parts = _parts(recipe, data, fit, folder, seed=seed)
+    callbacks = _callbacks(recipe, machine, parts, folder, seed=seed)
+    loggers = [*_files(folder, checkpoint), *loggers]
+    trainer = _trainer(recipe, machine, fit, folder, seed=seed, callbacks=callbacks, loggers=loggers)
+    return Training(trainer, parts.module, parts.data, checkpoint)
 
 
 def newest(folder: Path) -> Path | None:
@@ -84,19 +74,44 @@ def newest(folder: Path) -> Path | None:
     return next(reversed(checkpoints.complete(folder / "checkpoints")), None)
 
 
-def _module(recipe: Recipe) -> LanguageModel:
-    with torch.device("meta"):  # the strategy allocates and fills the weights where they will live
-        decoder = models.from_recipe(recipe.model)
-    warmup = -(-recipe.optim.warmup_tokens // recipe.budget.tokens_per_step)
-    return LanguageModel(decoder, recipe.optim, warmup_steps=warmup, total_steps=recipe.steps)
+@dataclass(frozen=True)
+class Parts:
+    """What depends on whether tokens or images are trained on."""
+
+    module: lightning.LightningModule
+    data: lightning.LightningDataModule
+    guard: GradientGuard
+    unit: Unit
+    callbacks: list[lightning.Callback]
+
+
+def _parts(recipe: Recipe, data: Data, fit: plan.Fit, folder: Path, *, seed: int) -> Parts:
+    if isinstance(recipe, ImageRecipe):
+        assert isinstance(data, ImageSet)
+        guard = GradientGuard(clip=recipe.optim.clip or math.inf, guard=recipe.optim.guard)
+        module, batches = pictures.module(recipe, seed=seed), pictures.data(recipe, data, fit, seed=seed)
+        return Parts(module, batches, guard, pictures.unit(recipe), pictures.callbacks(recipe, folder))
+    assert isinstance(recipe, LanguageRecipe)
+    assert isinstance(data, Prepared)
+    guard = GradientGuard(clip=recipe.optim.clip, guard=recipe.optim.guard)
+    written, tokens = text.module(recipe), text.data(recipe, data, fit, seed=seed)
+    return Parts(written, tokens, guard, text.unit(recipe), text.callbacks(recipe, folder))
 
 
 def _trainer(
-    recipe: Recipe, machine: Machine, fit: plan.Fit, folder: Path, *, seed: int, loggers: list[Logger]
+    recipe: Recipe,
+    machine: Machine,
+    fit: plan.Fit,
+    folder: Path,
+    *,
+    seed: int,
+    callbacks: list[lightning.Callback],
+    loggers: list[Logger],
 ) -> lightning.Trainer:
-    fill = filling(seed, d_model=recipe.model.d_model, n_layers=recipe.model.n_layers)
+    fill = filling(seed, models.distribution(recipe.model))
     alone_on_cpu = machine.accelerator == "cpu" and machine.world_size == 1
-    precision = recipe.precision if machine.accelerator == "cuda" else "fp32"
+    autocast = isinstance(recipe, ImageRecipe)  # weights stay in float32, for the sake of the norms
+    precision = "fp32" if autocast or machine.accelerator == "cpu" else recipe.precision
     return lightning.Trainer(
         strategy=BareModel(fill) if alone_on_cpu else FSDP2(fill, precision=precision),
         accelerator=machine.accelerator,
@@ -108,7 +123,7 @@ def _trainer(
         max_epochs=-1,
         accumulate_grad_batches=fit.accumulation,
         deterministic=recipe.deterministic,
-        callbacks=_callbacks(recipe, machine, folder, seed=seed),
+        callbacks=callbacks,
         logger=loggers,
         log_every_n_steps=min(EVERY, recipe.steps),
         default_root_dir=folder,
@@ -126,21 +141,14 @@ def _processes() -> ClusterEnvironment:
     return TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LightningEnvironment()
 
 
-def _callbacks(recipe: Recipe, machine: Machine, folder: Path, *, seed: int) -> list[lightning.Callback]:
-    guard = GradientGuard(clip=recipe.optim.clip, guard=recipe.optim.guard)
+def _callbacks(recipe: Recipe, machine: Machine, parts: Parts, folder: Path, *, seed: int) -> list[lightning.Callback]:
     saving = Saving(folder / "checkpoints", recipe.checkpoints, recipe=fingerprint(recipe))
     peak = machine.peak_tflops * 1e12 * machine.world_size if machine.accelerator == "cuda" else None
     return [
         StepSeed(seed),
-        guard,
-        Metrics(
-            guard,
-            tokens_per_step=recipe.budget.tokens_per_step,
-            flops_per_token=flops.per_token(recipe.model, recipe.data.context).causal,
-            peak_flops=peak,
-        ),
-        Coefficients(recipe.validation.every),
-        Validation(folder / "validation.npy", every=recipe.validation.every),
+        parts.guard,
+        Metrics(parts.guard, unit=parts.unit, peak_flops=peak),
+        *parts.callbacks,
         saving,
         Interruption(saving),
     ]
@@ -157,5 +165,5 @@ def _files(folder: Path, checkpoint: Path | None) -> list[Logger]:
 def _quieten() -> None:
     """Silence what Lightning says about itself; what a run has to say is said by us."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    for text in ("The `srun` command is available", ".*does not have many workers", ".*`LeafSpec`", ".*treespec"):
-        warnings.filterwarnings("ignore", message=text)
+    for said in ("The `srun` command is available", ".*does not have many workers", ".*`LeafSpec`", ".*treespec"):
+        warnings.filterwarnings("ignore", message=said)

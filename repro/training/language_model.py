@@ -1,10 +1,15 @@
 """Next-token training: the loss and the optimizer."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from repro.models.moe import Routing
+from repro.models.transformer import Loss
 from repro.recipe.schema import Optim
 from repro.training.optimizer import adamw
 from repro.training.schedule import cosine_with_warmup
@@ -16,30 +21,41 @@ class LanguageModel(lightning.LightningModule):
     Knows the loss and the optimizer; does not know the architecture, the data or the machine.
 
     Args:
-        decoder: called with tokens and targets, both ``(batch, seq)``, gives the mean loss and that of each token.
+        decoder: called with tokens and targets, both ``(batch, seq)``, gives a :class:`repro.models.transformer.Loss`.
         optim: rates, decays and warm-up of the recipe.
         warmup_steps: optimizer steps to the peak rate.
         total_steps: optimizer steps to the end of the cosine.
+        auxiliary: the loss that routers add, where there are any.
     """
 
-    def __init__(self, decoder: nn.Module, optim: Optim, *, warmup_steps: int, total_steps: int) -> None:
+    def __init__(
+        self,
+        decoder: nn.Module,
+        optim: Optim,
+        *,
+        warmup_steps: int,
+        total_steps: int,
+        auxiliary: Callable[[Sequence[Routing]], Tensor] | None = None,
+    ) -> None:
         super().__init__()
         self.decoder = decoder
         self.optim = optim
         self.warmup_steps, self.total_steps = warmup_steps, total_steps
+        self.auxiliary = auxiliary
 
-    def training_step(self, batch: Tensor) -> Tensor:
-        """Mean loss in nats per token of windows ``(batch, seq + 1)``."""
-        loss: Tensor
-        loss, _ = self.decoder(*_shifted(batch))
-        return loss
+    def training_step(self, batch: Tensor) -> dict[str, Any]:
+        """What is minimised on windows ``(batch, seq + 1)``, the part of it that is the mean loss in nats per token,
+        and what the routers did.
+        """
+        losses: Loss = self.decoder(*_shifted(batch))
+        loss = losses.mean + self.auxiliary(losses.routing) if self.auxiliary else losses.mean
+        return {"loss": loss, "cross_entropy": losses.mean.detach(), "routing": losses.routing}
 
     @torch.no_grad()
     def sequence_losses(self, batch: Tensor) -> Tensor:
         """Loss of each window in nats per token: ``(batch, seq + 1)`` to ``(batch,)``."""
-        losses: Tensor
-        _, losses = self.decoder(*_shifted(batch))
-        return losses.mean(dim=-1)
+        losses: Loss = self.decoder(*_shifted(batch))
+        return losses.tokens.mean(dim=-1)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and a cosine, stepped with the optimizer."""

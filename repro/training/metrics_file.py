@@ -23,6 +23,17 @@ COLUMNS = (
     "tokens_per_second",
     "mfu",
     "memory_gb",
+    "largest_magnitude",  # of what leaves an activation
+    "samples",  # of image classifiers
+    "samples_per_second",
+    "top1",
+    "top5",
+    "load_balancing",  # of mixtures of experts
+    "router_z",
+    "router_entropy",
+    "largest_load",
+    "smallest_load",
+    "dropped_tokens",
 )
 
 

@@ -5,12 +5,12 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import yaml
 
 import repro
-from repro.data.manifest import Prepared
 from repro.errors import RunError
 from repro.paths import write_whole
 from repro.recipe import Machine, Recipe
@@ -18,19 +18,27 @@ from repro.recipe import Machine, Recipe
 PACKAGES = ("torch", "lightning", "triton", "torchvision", "tokenizers", "numpy")
 
 
-def record(folder: Path, recipe: Recipe, machine: Machine, prepared: Prepared) -> None:
+class Source(Protocol):
+    """Data that a run is trained on: what a person calls it, and what tells it from other data."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
+
+
+def record(folder: Path, recipe: Recipe, machine: Machine, data: Source) -> None:
     """Write ``recipe.yaml``, ``origin.yaml``, ``machine.yaml`` and ``versions.json``.
 
     Raises:
         RunError: the folder holds a run on other data, which this one cannot continue.
     """
-    _refuse_other_data(folder, prepared)
+    _refuse_other_data(folder, data)
     write_whole(folder / "recipe.yaml", _yaml(recipe.model_dump(mode="json")))
     write_whole(folder / "origin.yaml", _yaml(recipe.origin))
     write_whole(folder / "machine.yaml", _yaml(machine.model_dump(mode="json")))
-    write_whole(
-        folder / "versions.json", json.dumps(versions() | {"data": prepared.manifest.fingerprint}, indent=1) + "\n"
-    )
+    write_whole(folder / "versions.json", json.dumps(versions() | {"data": data.fingerprint}, indent=1) + "\n")
 
 
 def versions() -> dict[str, str]:
@@ -57,13 +65,13 @@ def device() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _refuse_other_data(folder: Path, prepared: Prepared) -> None:
+def _refuse_other_data(folder: Path, data: Source) -> None:
     path = folder / "versions.json"
-    before = json.loads(path.read_text())["data"] if path.is_file() else prepared.manifest.fingerprint
-    if before != prepared.manifest.fingerprint:
+    before = json.loads(path.read_text())["data"] if path.is_file() else data.fingerprint
+    if before != data.fingerprint:
         raise RunError(
-            f"{folder} was trained on data with fingerprint {before}, and {prepared.folder} now has "
-            f"{prepared.manifest.fingerprint}; use another --out, or put the old data back"
+            f"{folder} was trained on data with fingerprint {before}, and {data.name} now has {data.fingerprint}; use "
+            "another --out, or put the old data back"
         )
 
 

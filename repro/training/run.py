@@ -12,22 +12,22 @@ from typing import Any
 import torch
 from lightning.pytorch.loggers import Logger
 
-from repro.data.manifest import Prepared
 from repro.errors import RunError
 from repro.paths import write_whole
 from repro.recipe import Machine, Recipe
 from repro.recipe.runs import read_metrics
-from repro.training.build import build, newest
+from repro.training.build import Data, build, newest
 from repro.training.ranks import is_first, started
 from repro.training.record import record
 
 RESULT = "result.json"
+RESULTS = ("loss", "validation_loss", "top1", "top5", "skipped_steps")
 
 
 def run(
     recipe: Recipe,
     machine: Machine,
-    prepared: Prepared,
+    data: Data,
     *,
     seed: int,
     folder: Path,
@@ -43,13 +43,13 @@ def run(
     if recipe.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; torch insists on it
         # Every kernel writes all of what it allocates, which tests see to; filling it first would be a second write.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     with _writing(folder), _locked(folder):
         if is_complete(folder):
             return
         if is_first():
-            record(folder, recipe, machine, prepared)
-        build(recipe, machine, prepared, seed=seed, folder=folder, loggers=list(loggers)).fit()
+            record(folder, recipe, machine, data)
+        build(recipe, machine, data, seed=seed, folder=folder, loggers=list(loggers)).fit()
         if is_first():
             write_whole(folder / RESULT, json.dumps(_result(folder), indent=1) + "\n")
 
@@ -67,7 +67,7 @@ def result(folder: Path) -> dict[str, Any]:
 
 def _result(folder: Path) -> dict[str, Any]:
     rows = read_metrics(folder / "metrics.csv")
-    last = {key: float(row[key]) for row in rows for key in ("loss", "validation_loss", "skipped_steps") if row[key]}
+    last = {key: float(row[key]) for row in rows for key in RESULTS if row[key]}
     return {"steps": int(rows[-1]["step"]), **last}
 
 

@@ -6,15 +6,19 @@ from pathlib import Path
 
 from rich.console import Console
 
+from repro.data.images.locate import locate
+from repro.data.images.pictures import ImageSet
 from repro.data.locate import ready
 from repro.data.manifest import Prepared
 from repro.data.progress import bars
 from repro.data.text import epochs
 from repro.errors import RunError
 from repro.recipe import Machine, Recipe, load, machine, runs
-from repro.recipe.parameters import count
+from repro.recipe.counting import count
+from repro.recipe.images import ImageRecipe
 from repro.recipe.plan import fit
-from repro.training.build import newest
+from repro.recipe.schema import LanguageRecipe
+from repro.training.build import Data, newest
 from repro.training.callbacks.progress import ProgressLine
 from repro.training.checkpoints import step_of
 from repro.training.ranks import is_first
@@ -27,21 +31,28 @@ def start(name: str, overrides: Sequence[str], *, on: str, seed: int, out: Path 
     folder = runs.folder(recipe, seed, out)
     say = console if is_first() else Console(quiet=True)
     if is_complete(folder):
-        say.print(f"already complete: {folder}\n{_losses(folder)}", highlight=False, soft_wrap=True)
+        say.print(f"already complete: {folder}\n{_results(folder)}", highlight=False, soft_wrap=True)
         return
     check(where)
     fit(recipe, where)  # what this machine cannot do is told before anything is written
     _check_writable(folder)
-    with bars() as progress:
-        prepared = ready(recipe.data, recipe.model.vocab_size, progress=progress)
+    data = _data(recipe)
     checkpoint = newest(folder)
     done = step_of(checkpoint) if checkpoint else 0
-    _introduce(recipe, where, prepared, folder, done, say)
-    run(recipe, where, prepared, seed=seed, folder=folder, loggers=[ProgressLine(say, steps=recipe.steps, done=done)])
+    _introduce(recipe, where, data, folder, done, say)
+    run(recipe, where, data, seed=seed, folder=folder, loggers=[ProgressLine(say, steps=recipe.steps, done=done)])
     if is_first():
         say.print(
-            f"complete: {_losses(folder)}\ncurves: tensorboard --logdir {folder}", highlight=False, soft_wrap=True
+            f"complete: {_results(folder)}\ncurves: tensorboard --logdir {folder}", highlight=False, soft_wrap=True
         )
+
+
+def _data(recipe: Recipe) -> Data:
+    if isinstance(recipe, ImageRecipe):
+        return locate(recipe.data, recipe.model.classes)
+    assert isinstance(recipe, LanguageRecipe)
+    with bars() as progress:
+        return ready(recipe.data, recipe.model.vocab_size, progress=progress)
 
 
 def _check_writable(folder: Path) -> None:
@@ -51,29 +62,47 @@ def _check_writable(folder: Path) -> None:
         raise RunError(f"cannot write {folder}: {there} is not a folder that can be written")
 
 
-def _introduce(recipe: Recipe, where: Machine, prepared: Prepared, folder: Path, done: int, console: Console) -> None:
+def _introduce(recipe: Recipe, where: Machine, data: Data, folder: Path, done: int, console: Console) -> None:
     counted, shared = count(recipe.model), fit(recipe, where)
-    entropy = prepared.manifest.entropies
+    text = isinstance(recipe, LanguageRecipe)
     times = "once" if shared.accumulation == 1 else f"{shared.accumulation} times"
+    inner = f"{counted.non_embedding:,} of them not in {'embeddings' if text else 'the classifier'}"
     lines = {
-        recipe.name: f"{counted.total:,} parameters, {counted.non_embedding:,} of them not in embeddings",
-        "budget": f"{recipe.budget.tokens:,} tokens in {recipe.steps:,} steps of {recipe.budget.tokens_per_step:,}",
-        "data": (
-            f"{recipe.data.corpus}, {prepared.tokens('train'):,} tokens: "
-            f"{epochs(prepared, recipe.budget.tokens):.2g} epochs; entropies of {entropy.unigram:.2f} (unigram) and "
-            f"{entropy.bigram:.2f} (bigram) nats per token"
-        ),
-        "machine": f"{where.device}: {shared.micro_batch} sequences at a time, {times} a step",
+        recipe.name: f"{counted.total:,} parameters, {inner}",
+        "budget": _budget(recipe),
+        "data": _described(recipe, data),
+        "machine": f"{where.device}: {shared.micro_batch} {'sequence' if text else 'image'}s at a time, {times} a step",
         "folder": str(folder) + (f", going on after step {done:,}" if done else ""),
     }
-    for word, text in lines.items():
-        console.print(f"[bold]{word}[/]  {text}", highlight=False, soft_wrap=True)
-    if recipe.evaluation.tasks:
+    for word, said in lines.items():
+        console.print(f"[bold]{word}[/]  {said}", highlight=False, soft_wrap=True)
+    if isinstance(recipe, LanguageRecipe) and recipe.evaluation.tasks:
         console.print("the recipe's downstream tasks are not evaluated by this version", style="yellow")
 
 
-def _losses(folder: Path) -> str:
+def _budget(recipe: Recipe) -> str:
+    if isinstance(recipe, ImageRecipe):
+        return f"{recipe.budget.epochs:,} epochs: {recipe.steps:,} steps of {recipe.batch:,} images"
+    assert isinstance(recipe, LanguageRecipe)
+    return f"{recipe.budget.tokens:,} tokens in {recipe.steps:,} steps of {recipe.budget.tokens_per_step:,}"
+
+
+def _described(recipe: Recipe, data: Data) -> str:
+    if isinstance(data, ImageSet):
+        images = f"{len(data.train):,} training and {len(data.validation):,} validation images"
+        return f"{data.name}, {images} of {len(data.classes):,} classes"
+    assert isinstance(recipe, LanguageRecipe)
+    assert isinstance(data, Prepared)
+    entropy = data.manifest.entropies
+    return (
+        f"{recipe.data.corpus}, {data.tokens('train'):,} tokens: {epochs(data, recipe.budget.tokens):.2g} epochs; "
+        f"entropies of {entropy.unigram:.2f} (unigram) and {entropy.bigram:.2f} (bigram) nats per token"
+    )
+
+
+def _results(folder: Path) -> str:
     last = result(folder)
     skipped = f", {last['skipped_steps']:.0f} steps skipped" if last["skipped_steps"] else ""
-    losses = f"loss {last['loss']:.4f}, validation {last['validation_loss']:.4f} nats per token"
-    return f"{losses} after {last['steps']:,} steps{skipped}"
+    told = f"loss {last['loss']:.4f}, validation {last['validation_loss']:.4f} nats per "
+    told += f"image, top-1 {last['top1']:.2%}, top-5 {last['top5']:.2%}" if "top1" in last else "token"
+    return f"{told} after {last['steps']:,} steps{skipped}"

@@ -5,7 +5,7 @@ sharded by FSDP2. Both start from the same weights, write the same checkpoints a
 the bit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,8 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.optim import Optimizer
 
 from repro.models.ffn import GatedFFN, PlainFFN
-from repro.models.init import initialise
-from repro.models.transformer import Decoder
+from repro.models.init import Distribution, initialise
+from repro.models.moe import Experts, MoE
 from repro.training import checkpoints
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ class FSDP2(_DistributedCheckpoints, ModelParallelStrategy):
         assert self.accelerator is not None
         assert self.lightning_module is not None
         self.accelerator.setup(trainer)
-        shard(self.lightning_module.decoder, self.device_mesh, self.precision)  # type: ignore[arg-type]
+        for network in networks(self.lightning_module):
+            shard(network, self.device_mesh, self.precision)
         self._trained.to_empty(device=self.root_device)
         self.fill(self._trained)
         self.barrier()
@@ -118,25 +119,40 @@ class FSDP2(_DistributedCheckpoints, ModelParallelStrategy):
         self.setup_precision_plugin()
 
 
-def shard(decoder: Decoder, mesh: DeviceMesh, precision: str) -> None:
-    """Shard ``decoder`` over ``mesh`` block by block, with ``precision`` for products and float32 for the weights.
+def networks(module: nn.Module) -> list[nn.Module]:
+    """What a training module trains, and what it averages, if anything."""
+    return [child for child in module.children() if any(True for _ in child.parameters())]
 
-    Activations that learn are units of their own in float32: rounded to bfloat16, a coefficient of 1/3 is off by 1e-3.
+
+def shard(network: nn.Module, mesh: DeviceMesh, precision: str) -> None:
+    """Shard ``network`` over ``mesh`` layer by layer, with ``precision`` for products and float32 for the weights.
+
+    Activations that learn and routers are units of their own in float32: rounded to bfloat16, a coefficient of 1/3 is
+    off by 1e-3, and two experts may tie.
     """
-    mixed = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    # Inputs are not cast: the residual stream is in bfloat16 by itself, and rotations are to stay in float32.
+    mixed = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False)
     products = mixed if precision == "bf16" else MixedPrecisionPolicy()
-    for module in decoder.modules():
-        if isinstance(module, PlainFFN | GatedFFN) and any(True for _ in module.act_fn.parameters()):
-            fully_shard(module.act_fn, mesh=mesh, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))
-    for block in decoder.layers:
-        fully_shard(block, mesh=mesh, mp_policy=products)
-    fully_shard(decoder, mesh=mesh, mp_policy=products)
+    for module in list(_in_float32(network)):
+        fully_shard(module, mesh=mesh, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))
+    for layer in getattr(network, "layers", ()):
+        fully_shard(layer, mesh=mesh, mp_policy=products)
+    fully_shard(network, mesh=mesh, mp_policy=products)
 
 
-def filling(seed: int, *, d_model: int, n_layers: int) -> "Callable[[nn.Module], None]":
-    """The function that gives a training module's decoder its initial weights."""
+def _in_float32(network: nn.Module) -> Iterator[nn.Module]:
+    for module in network.modules():
+        if isinstance(module, PlainFFN | GatedFFN | Experts) and any(True for _ in module.act_fn.parameters()):
+            yield module.act_fn
+        if isinstance(module, MoE):
+            yield module.gate
+
+
+def filling(seed: int, draw: Distribution) -> "Callable[[nn.Module], None]":
+    """The function that gives a training module's networks their initial weights."""
 
     def fill(module: nn.Module) -> None:
-        initialise(module.decoder, seed, d_model=d_model, n_layers=n_layers)  # type: ignore[arg-type]
+        for network in networks(module):
+            initialise(network, seed, draw)
 
     return fill

@@ -7,6 +7,7 @@ from torch import nn
 from repro import models
 from repro.models.parameters import kinds
 from repro.recipe import load, names
+from repro.recipe.families import MoEModel
 from repro.recipe.parameters import count, ffn_width
 from repro.recipe.table import rows
 
@@ -21,6 +22,10 @@ def total(model, *wanted):
     return sum(p.numel() for name, p in model.named_parameters() if not wanted or kind[name] in wanted)
 
 
+def active_share(model):
+    return model.top_k / model.experts if isinstance(model, MoEModel) else 1
+
+
 @pytest.mark.parametrize(
     ("activation", "expected"),
     [("swiglu", 1_345_423_360), ("gelu", 1_345_423_360), ("relu", 1_345_423_360), ("polynorm", 1_345_423_456)],
@@ -30,17 +35,33 @@ def test_the_papers_dense_model_has_the_published_size(activation, expected):
     assert total(on_meta(recipe)) == count(recipe.model).total == expected
 
 
+@pytest.mark.parametrize(("activation", "coefficients"), [("swiglu", 0), ("relu", 0), ("polyrelu", 64), ("polynorm", 64)])
+def test_the_papers_mixture_has_the_published_size(activation, coefficients):
+    """OLMoE's card says 6.9B and 1.3B."""
+    recipe = load(f"moe-1b7b-{activation}")
+    counted = count(recipe.model)
+    assert total(on_meta(recipe)) == counted.total == 6_919_161_856 + coefficients
+    assert counted.active == 1_282_017_280 + coefficients
+
+
+def test_coefficients_of_each_expert_are_64_times_as_many():
+    recipe = load("moe-1b7b-polynorm", ["coefficients=expert"])
+    assert total(on_meta(recipe), "coefficients") == count(recipe.model).coefficients == 64 * 64
+
+
 def test_the_papers_dense_model_without_embeddings():
     assert count(load("dense-1b-swiglu").model).non_embedding == 1_214_351_360
 
 
-@pytest.mark.parametrize("name", [name for name in names() if name.split("-")[1] in {"smoke", "1b"}])
+@pytest.mark.parametrize("name", [name for name in names() if name.split("-")[1] in {"smoke", "1b", "1b7b"}])
 def test_plan_counts_what_the_model_has(name):
     recipe = load(name)
     model, counted = on_meta(recipe), count(recipe.model)
     head_and_embedding = 2 * recipe.model.vocab_size * recipe.model.d_model
-    ffn = sum(p.numel() for name, p in model.named_parameters() if "mlp" in name and "act_fn" not in name)
-    assert total(model) == counted.total == counted.active
+    parts = {name: p.numel() for name, p in model.named_parameters() if "mlp" in name and "act_fn" not in name}
+    ffn = sum(n for name, n in parts.items() if not name.endswith("mlp.gate.weight"))
+    assert total(model) == counted.total
+    assert counted.active == counted.total - ffn + active_share(recipe.model) * ffn
     assert total(model) - head_and_embedding == counted.non_embedding
     assert ffn == counted.ffn_matrices
     assert total(model, "coefficients") == counted.coefficients

@@ -7,7 +7,7 @@ import torch
 
 from repro import activations
 from repro.models import Decoder, GatedFFN, PlainFFN
-from repro.models.init import initialise
+from repro.models.init import initialise, small
 
 D_MODEL, N_LAYERS = 64, 2
 
@@ -23,7 +23,7 @@ def arm(name, gated=False, seed=0):
             ffn=lambda: kind(D_MODEL, width, activations.build(name)),
         )
     model.to_empty(device="cpu")
-    initialise(model, seed, d_model=D_MODEL, n_layers=N_LAYERS)
+    initialise(model, seed, small(D_MODEL, N_LAYERS))
     return model.state_dict()
 
 

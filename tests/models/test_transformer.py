@@ -101,7 +101,8 @@ def test_rotation_depends_on_relative_position_only():
 @pytest.mark.parametrize("ffn", [swiglu, polynorm], ids=["gated", "plain"])
 def test_the_loss_is_the_cross_entropy_of_the_logits(ffn, tokens):
     model, targets = decoder(ffn), tokens.roll(-1, dims=1)
-    mean, each = model(tokens, targets)
+    mean, each, routing = model(tokens, targets)
+    assert routing == ()
     expected = F.cross_entropy(model(tokens).flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
     torch.testing.assert_close(each, expected.detach(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(mean, expected.mean(), rtol=1e-6, atol=0)

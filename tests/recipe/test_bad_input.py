@@ -4,9 +4,10 @@ import pytest
 
 from repro.errors import RecipeError
 from repro.recipe import from_file, load, names
+from repro.recipe.loading import families
 from repro.recipe.writing import as_yaml
 
-NAMED = "no recipe is called"
+NAMED, FAMILIES = "no recipe is called", ", ".join(families())
 FORM = "expected family-scale-activation, such as dense-1b-polynorm"
 
 
@@ -40,8 +41,8 @@ def refusal(name, *overrides):
         ),
         ("xyz", f"{NAMED} 'xyz'; {FORM}."),
         ("", f"{NAMED} ''; {FORM}."),
-        ("a-b-c", f"{NAMED} 'a-b-c': no family is called 'a'. There are: dense."),
-        ("..-machines-cpu", f"{NAMED} '..-machines-cpu': no family is called '..'. There are: dense."),
+        ("a-b-c", f"{NAMED} 'a-b-c': no family is called 'a'. There are: {FAMILIES}."),
+        ("..-machines-cpu", f"{NAMED} '..-machines-cpu': no family is called '..'. There are: {FAMILIES}."),
     ],
 )
 def test_an_unknown_name(name, message):
@@ -69,7 +70,7 @@ def test_an_unknown_name(name, message):
         ("workers=-1", "data.workers is -1; expected 0 or more"),
         ("corpus=3", "data.corpus is 3; expected a word"),
         ("precision=fp16", "precision is 'fp16'; expected 'bf16' or 'fp32'"),
-        ("tokenizer=gpt2", "data.tokenizer is 'gpt2'; expected 'bpe' or 'llama-2'"),
+        ("tokenizer=gpt2", "data.tokenizer is 'gpt2'; expected 'bpe', 'llama-2' or 'olmo'"),
         ("deterministic=on", "deterministic is 'on'; expected true or false"),
         ("tasks=piqa", "evaluation.tasks is 'piqa'; expected a list, such as [a, b]"),
         ("tasks=[1]", "evaluation.tasks holds 1; expected a word"),

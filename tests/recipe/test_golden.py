@@ -13,10 +13,11 @@ from repro.recipe.loading import paper_items
 from repro.recipe.writing import as_yaml
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-NAMES = [f"dense-1b-{activation}" for activation in paper_items("dense", "1b")]
+PAPER = (("dense", "1b"), ("moe", "1b7b"))
+NAMES = [f"{family}-{scale}-{activation}" for family, scale in PAPER for activation in paper_items(family, scale)]
 
 
-@pytest.mark.parametrize("name", [*NAMES, "dense-smoke-polynorm"])
+@pytest.mark.parametrize("name", [*NAMES, "dense-smoke-polynorm", "moe-smoke-polynorm"])
 def test_a_recipe_resolves_to_its_golden_file(name):
     path, resolved = GOLDEN / f"{name}.yaml", as_yaml(load(name), origin=True)
     if os.environ.get("REPRO_WRITE_GOLDEN"):

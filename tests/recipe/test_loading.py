@@ -50,7 +50,7 @@ def test_each_value_knows_what_set_it():
     assert origin["paper_item"] == "recipes/dense/1b.yaml"
     assert origin["model.activation"] == "the name"
     assert origin["optim.clip"] == "the command line"
-    assert set(origin) == set(keys())
+    assert set(origin) == set(keys("dense"))
 
 
 def test_a_scale_is_laid_over_its_base():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from repro import models
+from repro.models import distribution
 from repro.models.init import initialise
 from repro.models.loss import _LOGITS_PER_CHUNK
 from repro.recipe import load, machine
@@ -31,7 +32,7 @@ def kept_per_token(decoder, tokens):
 def test_activations_are_what_autograd_keeps(activation, dtype):
     model = load(f"dense-smoke-{activation}", ["d_ff=768"]).model
     decoder = models.from_recipe(model)
-    initialise(decoder, 0, d_model=model.d_model, n_layers=model.n_layers)
+    initialise(decoder, 0, distribution(model))
     measured = kept_per_token(decoder.to(dtype), torch.zeros(2, 64, dtype=torch.long))
     waiting_for_the_loss = dtype.itemsize * model.d_model
     # Not in the formula: the norms' and the attention's row sums in float32, the token and its rotation.

@@ -11,7 +11,7 @@ from rich.console import Console
 from repro.errors import CheckFailed, RecipeError
 from repro.recipe import load, machine
 from repro.studies import start
-from repro.studies.check import Check, report
+from repro.studies.check import Check, insist, tell
 from repro.studies.processes import Arm, run_all
 from repro.studies.smoke import _first_losses, _last_losses, _matched, _resumed, _share, table
 
@@ -152,14 +152,14 @@ def test_widths_that_do_not_match_are_found():
 
 
 def test_a_failed_check_is_named_and_fails_the_command():
-    console = Console(file=io.StringIO())
+    insist([Check("the first", True, "")])
     with pytest.raises(CheckFailed, match="1 of 2 checks failed: the second"):
-        report([Check("the first", True, ""), Check("the second", False, "")], console)
+        insist([Check("the first", True, ""), Check("the second", False, "")])
 
 
 def test_figures_are_told_as_they_are_one_under_the_other():
     said = io.StringIO()
-    report([Check("the first", True, "one [/usr/bin]\ntwo")], Console(file=said))
+    tell([Check("the first", True, "one [/usr/bin]\ntwo")], Console(file=said))
     assert said.getvalue() == "passed  the first\n        one [/usr/bin]\n        two\n"
 
 

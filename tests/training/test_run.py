@@ -113,8 +113,9 @@ def test_a_step_that_is_not_finite_is_skipped_and_the_run_ends_finite(small, tra
     training_step = LanguageModel.training_step
 
     def poisoned(self, batch):
-        loss = training_step(self, batch)
-        return loss * float("nan") if self.trainer.global_step == 4 else loss
+        losses = training_step(self, batch)
+        poison = float("nan") if self.trainer.global_step == 4 else 1
+        return losses | {"loss": losses["loss"] * poison}
 
     monkeypatch.setattr(LanguageModel, "training_step", poisoned)
     rows = train(small()).rows
@@ -123,9 +124,11 @@ def test_a_step_that_is_not_finite_is_skipped_and_the_run_ends_finite(small, tra
 
 
 def test_a_run_that_never_becomes_finite_is_stopped(small, prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        LanguageModel, "training_step", lambda self, batch: self.decoder.norm.weight.sum() * float("nan")
-    )
+    def poisoned(self, batch):
+        loss = self.decoder.norm.weight.sum() * float("nan")
+        return {"loss": loss, "cross_entropy": loss.detach(), "routing": ()}
+
+    monkeypatch.setattr(LanguageModel, "training_step", poisoned)
     with pytest.raises(Diverged, match="steps in a row"):
         run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path)
     assert not is_complete(tmp_path)

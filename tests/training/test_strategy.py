@@ -13,6 +13,7 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from repro import models
 from repro.errors import Preempted
+from repro.models import distribution
 from repro.models.init import initialise
 from repro.recipe import machine
 from repro.training import build as building
@@ -59,7 +60,7 @@ def test_coefficients_stay_in_float32_where_products_are_in_bfloat16(small, one_
         decoder = models.from_recipe(recipe.model)
     shard(decoder, init_device_mesh("cpu", (1,)), "bf16")
     decoder.to_empty(device="cpu")
-    initialise(decoder, 0, d_model=recipe.model.d_model, n_layers=recipe.model.n_layers)
+    initialise(decoder, 0, distribution(recipe.model))
     seen = {}
 
     def look(name):
@@ -67,7 +68,7 @@ def test_coefficients_stay_in_float32_where_products_are_in_bfloat16(small, one_
 
     decoder.layers[0].mlp.act_fn.register_forward_pre_hook(look("activation"))
     decoder.layers[0].mlp.down_proj.register_forward_pre_hook(look("down_proj"))
-    loss, _ = decoder(torch.zeros(1, 8, dtype=torch.long), torch.zeros(1, 8, dtype=torch.long))
+    loss, _, _ = decoder(torch.zeros(1, 8, dtype=torch.long), torch.zeros(1, 8, dtype=torch.long))
     loss.backward()
     assert seen == {"activation": (torch.float32, torch.bfloat16), "down_proj": (torch.bfloat16, torch.bfloat16)}
     assert loss.dtype == decoder.layers[0].mlp.act_fn.coeff.dtype == torch.float32

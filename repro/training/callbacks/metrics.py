@@ -4,6 +4,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import lightning
@@ -18,21 +19,26 @@ from repro.training.callbacks.guard import GradientGuard
 EVERY = 10  # steps a row; reading the loss waits for the device
 
 
+@dataclass(frozen=True)
+class Unit:
+    """What a run goes through: ``tokens`` or ``samples``, how many a step, and the training FLOPs of one."""
+
+    name: str
+    a_step: int
+    flops: float
+
+
 class Metrics(lightning.Callback):
     """Logs the first step, then a row every :data:`EVERY` steps: means over the steps since the last row.
 
     Args:
         guard: knows the gradient's norm.
-        tokens_per_step: global batch in tokens.
-        flops_per_token: training FLOPs, attention counted causally.
+        unit: what is counted; of tokens, attention is counted causally.
         peak_flops: of all devices together, per second; None where a share of peak means nothing, as on a CPU.
     """
 
-    def __init__(
-        self, guard: GradientGuard, *, tokens_per_step: int, flops_per_token: float, peak_flops: float | None
-    ) -> None:
-        self.guard = guard
-        self.tokens_per_step, self.flops_per_token, self.peak_flops = tokens_per_step, flops_per_token, peak_flops
+    def __init__(self, guard: GradientGuard, *, unit: Unit, peak_flops: float | None) -> None:
+        self.guard, self.unit, self.peak_flops = guard, unit, peak_flops
         self.loss_sum: Tensor | float = 0.0
         self.steps = 0
         self.steps_timed = 0
@@ -53,7 +59,7 @@ class Metrics(lightning.Callback):
     ) -> None:
         """Add the loss, without waiting for it, and log when a row is full."""
         assert isinstance(outputs, Mapping)
-        self.loss_sum = self.loss_sum + outputs["loss"].detach()  # Lightning has divided it by the accumulation
+        self.loss_sum = self.loss_sum + outputs["cross_entropy"] / trainer.accumulate_grad_batches
         if at_step(trainer, batch_idx):
             self.steps += 1
             self.steps_timed += 1
@@ -64,17 +70,17 @@ class Metrics(lightning.Callback):
     def _row(self, trainer: lightning.Trainer) -> dict[str, float]:
         assert self.started is not None
         loss = _mean_over_ranks(trainer, self.loss_sum) / self.steps
-        rate = self.steps_timed * self.tokens_per_step / (time.perf_counter() - self.started)
+        rate = self.steps_timed * self.unit.a_step / (time.perf_counter() - self.started)
         row = {
-            "tokens": trainer.global_step * self.tokens_per_step,
+            self.unit.name: trainer.global_step * self.unit.a_step,
             "loss": loss,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "grad_norm": self.guard.norm,
             "skipped_steps": self.guard.skipped,
-            "tokens_per_second": rate,
+            f"{self.unit.name}_per_second": rate,
             "memory_gb": peak_memory(trainer.strategy.root_device),
         }
-        return row | ({"mfu": rate * self.flops_per_token / self.peak_flops} if self.peak_flops else {})
+        return row | ({"mfu": rate * self.unit.flops / self.peak_flops} if self.peak_flops else {})
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
@@ -107,7 +113,7 @@ class Coefficients(lightning.Callback):
         for name, parameter in pl_module.named_parameters():
             if kind[name] == "coefficients":
                 whole = parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
-                layer = name.removeprefix("decoder.").removesuffix(".coeff")
+                layer = name.partition(".")[2].removesuffix(".coeff")
                 values |= {f"coefficients/{layer}/{i}": a for i, a in enumerate(whole.detach().flatten().tolist())}
         log(trainer, values)
 

@@ -9,7 +9,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 _SHOWN = {
     "loss": "loss {:.3f}",
     "validation_loss": "validation {:.3f}",
+    "top1": "top-1 {:.1%}",
     "tokens_per_second": "{:,.0f} tok/s",
+    "samples_per_second": "{:,.0f} images/s",
     "mfu": "MFU {:.1%}",
 }
 

@@ -1,0 +1,136 @@
+"""Crops, flips and RandAugment."""
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms import v2
+
+from repro.data.images.augment import RATIO, TestView, TrainView, _part, padded_crop, random_resized_crop
+from repro.data.images.draws import draws
+from repro.data.images.randaugment import _TABLE, randaugment
+
+IMAGE = torch.randint(256, (3, 40, 56), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("crop", ["random-resized", "padded"])
+@pytest.mark.parametrize("magnitude", [0, 6])
+def test_a_view_is_a_function_of_seed_epoch_and_index_alone(crop, magnitude):
+    view = TrainView(24, crop, flip=True, randaugment=magnitude)
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002 (neither of the process's generators has a part in it)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    once = [view(IMAGE, draws("augment", 5, 2, index)) for index in range(20)]
+    again = [view(IMAGE, draws("augment", 5, 2, index)) for index in reversed(range(20))][::-1]
+    assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    for other in ((6, 2, 3), (5, 3, 3), (5, 2, 4)):
+        assert not torch.equal(view(IMAGE, draws("augment", *other)), once[3])
+    assert {(image.dtype, tuple(image.shape)) for image in once} == {(torch.uint8, (3, 24, 24))}
+
+
+def test_random_parts_have_the_areas_and_ratios_of_the_paper():
+    rng = np.random.default_rng(0)
+    parts = np.array([_part(300, 400, rng) for _ in range(2000)])
+    top, left, height, width = parts.T
+    area, ratio = height * width / (300 * 400), width / height
+    assert (top >= 0).all()
+    assert (left >= 0).all()
+    assert (top + height <= 300).all()
+    assert (left + width <= 400).all()
+    # Rounding to whole pixels moves a side of 80 or more by half a pixel: less than 1 % of area and ratio.
+    assert 0.99 * 0.08 < area.min() < 0.09
+    assert 0.95 < area.max() <= 1
+    assert 0.99 * RATIO[0] < ratio.min() < 0.77
+    assert 1.3 < ratio.max() < 1.01 * RATIO[1]
+    assert abs(np.log(ratio[area < 0.4]).mean()) < 0.03, "log-uniform: as often wide as tall, where both fit"
+
+
+@pytest.mark.parametrize(("height", "width"), [(10, 400), (400, 10), (1, 1), (2, 500)])
+def test_an_image_no_part_fits_in_gives_its_middle(height, width):
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        top, left, h, w = _part(height, width, rng)
+        assert 0 <= top <= height - h
+        assert 0 <= left <= width - w
+        assert min(h, w) > 0
+    image = torch.zeros(3, height, width, dtype=torch.uint8)
+    assert random_resized_crop(image, 8, rng).shape == (3, 8, 8)
+
+
+def test_a_resized_crop_is_torchvisions_of_the_same_part():
+    part = _part(40, 56, np.random.default_rng(3))
+    ours = random_resized_crop(IMAGE, 24, np.random.default_rng(3))
+    assert torch.equal(ours, v2.functional.resized_crop(IMAGE, *part, [24, 24], antialias=True))
+
+
+def test_a_padded_crop_shifts_by_up_to_four_pixels_each_way():
+    image = IMAGE[:, :32, :32].clamp(min=1)  # 0 is what comes in from outside
+    padded = torch.nn.functional.pad(image, (4, 4, 4, 4))
+    shifts = {(top, left): padded[:, top : top + 32, left : left + 32] for top in range(9) for left in range(9)}
+    found = set()
+    for number in range(800):
+        view = padded_crop(image, 32, np.random.default_rng(number))
+        found |= {shift for shift, expected in shifts.items() if torch.equal(view, expected)}
+    assert found == set(shifts)
+
+
+def test_a_padded_crop_of_another_size_brings_the_image_to_it_first():
+    assert padded_crop(IMAGE, 32, np.random.default_rng(0)).shape == (3, 32, 32)
+
+
+def test_half_of_the_views_are_flipped():
+    image = IMAGE[:, :16, :16]
+    view = TrainView(16, "padded", flip=True, randaugment=0)
+    plain = TrainView(16, "padded", flip=False, randaugment=0)
+    pairs = [(view(image, draws("t", 0, i)), plain(image, draws("t", 0, i))) for i in range(400)]
+    flipped = sum(torch.equal(a, b.flip(-1)) for a, b in pairs)
+    assert all(torch.equal(a, b) or torch.equal(a, b.flip(-1)) for a, b in pairs)
+    assert 150 < flipped < 250  # 200 by chance, with a standard deviation of 10
+
+
+@pytest.mark.parametrize("shape", [(40, 56), (56, 40), (28, 28), (20, 20)])
+def test_the_test_view_is_torchvisions_resize_and_center_crop(shape):
+    image = torch.randint(256, (3, *shape), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    expected = v2.Compose([v2.Resize(28, antialias=True), v2.CenterCrop(24)])(image)
+    assert torch.equal(TestView(24, 28)(image), expected)
+
+
+@pytest.mark.parametrize("name", _TABLE)
+@pytest.mark.parametrize("magnitude", [1, 6, 10])
+def test_operations_are_torchvisions_at_three_times_the_magnitude(name, magnitude):
+    class One(v2.RandAugment):
+        _AUGMENTATION_SPACE = {name: v2.RandAugment._AUGMENTATION_SPACE[name]}  # noqa: RUF012
+
+    theirs = One(num_ops=1, magnitude=3 * magnitude, num_magnitude_bins=31)
+    expected = []
+    for seed in range(8):
+        torch.manual_seed(seed)  # draws the sign
+        expected.append(theirs(IMAGE))
+    operation, signed = _TABLE[name]
+    for sign in (1, -1) if signed else (1,):
+        ours = operation(IMAGE, sign * magnitude / 10)
+        # Theirs are float32: a value between two whole ones, or at solarize's threshold, may go the other way.
+        assert min((ours != other).float().mean() for other in expected) < 0.01
+
+
+def test_the_table_is_torchvisions():
+    theirs = {name: signed for name, (_, signed) in v2.RandAugment._AUGMENTATION_SPACE.items()}
+    assert {name: signed for name, (_, signed) in _TABLE.items()} == theirs
+
+
+def test_two_operations_are_drawn_and_all_of_them_come_up(monkeypatch):
+    called = []
+
+    def watched(name, signed):
+        return (lambda image, strength: called.append((name, strength)) or image, signed)
+
+    monkeypatch.setattr(
+        "repro.data.images.randaugment._TABLE", {name: watched(name, signed) for name, (_, signed) in _TABLE.items()}
+    )
+    for index in range(300):
+        randaugment(IMAGE, 6, draws("t", 0, index))
+    assert len(called) == 600
+    assert {name for name, _ in called} == set(_TABLE)
+    assert {strength for name, strength in called if name == "Rotate"} == {0.6, -0.6}
+    assert {strength for name, strength in called if name == "Solarize"} == {0.6}
