@@ -43,7 +43,7 @@ def run(
     if recipe.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; torch insists on it
         # Every kernel writes all of what it allocates, which tests see to; filling it first would be a second write.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     with _writing(folder), _locked(folder):
         if is_complete(folder):
             return
