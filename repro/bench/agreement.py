@@ -8,23 +8,15 @@ import torch
 from torch import Tensor
 
 from repro.activations import reference
-from repro.bench.measurement import DTYPE, ORDER, Case, Errors
-from repro.bench.peers import OURS, Peer, peers
+from repro.bench.measurement import DTYPE, ORDER, Case, Errors, Inputs
+from repro.bench.peers import OURS, Bound, peers
 from repro.errors import CheckFailed, ReproError
+from repro.kernels.support import interpreting
 
 SLACK = 1.25  # times the error of rounding the truth to bfloat16 once, which cannot be avoided
 TRUNCATION = 2.0  # times that error is made by Triton's interpreter, which cuts off instead of rounding
 COEFFICIENTS = 1e-4  # for a sum in float32 of up to 2^28 products, which comes out within 1e-6
 CHUNK = 2**24  # elements that are differentiated in float64 at once: 3 GB of intermediates
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """A case's numbers: x and dy, ``(rows, width)``, and coeff, ``(order + 1,)``, in float32."""
-
-    x: Tensor
-    dy: Tensor
-    coeff: Tensor
 
 
 @dataclass(frozen=True)
@@ -40,11 +32,16 @@ def place() -> torch.device:
     """The GPU; without one the processor, where Triton interprets kernels from here on.
 
     Raises:
-        ReproError: Triton was imported before, which is when it decides whether to.
+        ReproError: there is a GPU and the environment asks for the interpreter; or there is none, and Triton was
+            imported before, which is when it decides whether to interpret.
     """
     if torch.cuda.is_available():
+        if interpreting():
+            raise ReproError(
+                "there is a GPU and TRITON_INTERPRET has kernels run on the processor; unset it and start again"
+            )
         return torch.device("cuda")
-    if "triton" in sys.modules and os.environ.get("TRITON_INTERPRET") != "1":
+    if "triton" in sys.modules and not interpreting():
         raise ReproError("Triton was imported without its interpreter; set TRITON_INTERPRET=1 and start again")
     os.environ["TRITON_INTERPRET"] = "1"
     return torch.device("cpu")
@@ -85,14 +82,12 @@ def truth(function: str, given: Inputs) -> Truth:
     return Truth(y, dx, dcoeff.detach())
 
 
-def errors(peer: Peer, given: Inputs, right: Truth) -> Errors:
+def errors(bound: Bound, right: Truth) -> Errors:
     """How far an implementation is from the truth."""
-    x = given.x.detach().requires_grad_()
-    leaves = [leaf.clone().requires_grad_() for leaf in peer.layout.split(given.coeff, x.dtype)]
-    y = peer.call(x, *leaves)
+    y = bound.forward()
     error_y = _relative(y.detach(), right.y)
-    dx, *gradients = torch.autograd.grad(y, (x, *leaves), given.dy.clone())
-    dcoeff = peer.layout.join(gradients)
+    dx, *gradients = bound.backward(y, bound.incoming())
+    dcoeff = bound.peer.layout.join(gradients)
     return Errors(error_y, _relative(dx, right.dx), _relative(dcoeff, right.dcoeff))
 
 
@@ -111,7 +106,7 @@ def check(case: Case, device: torch.device) -> Errors:
     """
     given = inputs(case, device)
     right = truth(case.function, given)
-    found = errors(peers(case.function)[0], given, right)
+    found = errors(Bound(peers(case.function)[0], given), right)
     insist(case, found, allowed(right, device))
     return found
 

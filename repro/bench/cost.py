@@ -1,5 +1,6 @@
 """What a call costs besides its time: memory, launches, and whether it gives the same bits again."""
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
@@ -8,6 +9,9 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 RUNS = 10  # that have to agree
+
+# Which the profiler lists beside the GPU's work, by these names.
+SYNCHRONISATIONS = {"Context Sync", "Stream Sync", "Event Sync", "Stream Wait Event", "Unknown Sync"}
 
 
 def kept(forward: Callable[[], Tensor], *, apart: Iterable[Tensor] = ()) -> Counter[torch.dtype]:
@@ -42,10 +46,16 @@ def launches(work: Callable[[], object]) -> int | None:
     """Kernels, copies and fills that ``work`` has the GPU do; None where the profiler does not see them."""
     torch.cuda.synchronize()
     with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as record:
-        work()
-        torch.cuda.synchronize()
+        work()  # for which the end of the profile waits
+    torch.cuda.synchronize()
     seen = [event for event in record.events() or () if event.device_type.name == "CUDA"]
-    return sum(not event.is_user_annotation for event in seen) or None
+    return sum(not event.is_user_annotation and event.name not in SYNCHRONISATIONS for event in seen) or None
+
+
+def free() -> None:
+    """Let go of what a failure's traceback holds: memory, and the hooks of a checkpoint that was left half-way."""
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def deterministic(gradients: Callable[[], Sequence[Tensor]]) -> bool:

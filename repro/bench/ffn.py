@@ -54,8 +54,11 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """One arm. ``kept`` is in bytes for the backward pass, weights apart, by dtype; without a GPU there is no time."""
+class Cost:
+    """What one arm costs.
+
+    ``kept`` is in bytes for the backward pass, weights apart, by dtype. Without a GPU there is neither time nor peak.
+    """
 
     arm: Arm
     tokens: int
@@ -69,7 +72,7 @@ class Measurement:
         return 1000 * self.tokens / self.timing.median if self.timing else None
 
     def row(self) -> dict[str, object]:
-        """The measurement as a row of the CSV; what is not known is empty."""
+        """The cost as a row of the CSV; what is not known is empty."""
         return {
             "activation": self.arm.activation,
             "backend": self.arm.backend,
@@ -96,26 +99,29 @@ def start(out: Path | None, console: Console) -> None:
     """
     device = agreement.place()
     if out:
-        expect(out / FILE, Measurement(ARMS[0], 1, Counter()).row())
-    tokens = TOKENS[device.type]
+        expect(out / FILE, Cost(ARMS[0], 1, Counter()).row())
     for function in ("polynorm", "polyrelu"):
         agreement.check(Case(function, PLAIN, 5), device)
-    say(
-        console,
-        f"One FFN, {D_MODEL} to {PLAIN} or gated {GATED} and back, bfloat16, {tokens:,} tokens, on {_on(device)}",
-    )
+    measured = _report(device, TOKENS[device.type], console)
+    if out:
+        append(out / FILE, [each.row() for each in measured])
+
+
+def _report(device: torch.device, tokens: int, console: Console) -> list[Cost]:
+    """Measure, and print a line an arm and the verdict."""
+    sizes = f"{D_MODEL} to {PLAIN} or gated {GATED} and back"
+    say(console, f"One FFN, {sizes}, bfloat16, {tokens:,} tokens, on {_on(device)}")
     if device.type == "cpu":
         say(console, "There is no GPU here: no times, and nothing compiled; bytes kept are the same everywhere.")
-    say(console, f"\n{'':26s}{'both ms':>10s}{'tokens/s':>12s}{'peak MB':>10s}  kept bytes per token")
+    say(console, f"\n{'':26s}{'both ms':>10s}{'p80/p20':>9s}{'tokens/s':>12s}{'peak MB':>10s}  kept bytes per token")
     measured = measure(device, tokens)
-    for measurement in measured:
-        say(console, _line(measurement))
+    for each in measured:
+        say(console, _line(each))
     say(console, f"\n{_verdict(measured)}")
-    if out:
-        append(out / FILE, [measurement.row() for measurement in measured])
+    return measured
 
 
-def measure(device: torch.device, tokens: int) -> list[Measurement]:
+def measure(device: torch.device, tokens: int) -> list[Cost]:
     """Every arm, timed by turns where there is a GPU."""
     torch.compiler.reset()
     x = torch.randn(tokens, D_MODEL, device=device, dtype=torch.bfloat16, requires_grad=True)
@@ -125,10 +131,10 @@ def measure(device: torch.device, tokens: int) -> list[Measurement]:
     works = {arm: _both(ffn, x, dy) for arm, ffn in networks.items()}
     kept = {arm: _kept(ffn, x) for arm, ffn in networks.items()}
     if device.type == "cpu":
-        return [Measurement(arm, tokens, kept[arm]) for arm in arms]
+        return [Cost(arm, tokens, kept[arm]) for arm in arms]
     turns = {arm: functools.partial(_ready, work) for arm, work in works.items()}
     timings = interleaved(turns, GpuClock(), seconds=SECONDS)
-    return [Measurement(arm, tokens, kept[arm], cost.peak(works[arm]), timings[arm]) for arm in arms]
+    return [Cost(arm, tokens, kept[arm], cost.peak(works[arm]), timings[arm]) for arm in arms]
 
 
 class _Polynomial(nn.Module):
@@ -181,21 +187,22 @@ def _on(device: torch.device) -> str:
     return agreement.name(device) if device.type == "cuda" else "a CPU, our kernels in Triton's interpreter"
 
 
-def _line(measurement: Measurement) -> str:
-    arm, timing, peak = measurement.arm, measurement.timing, measurement.peak
-    times = digits(timing.median if timing else None, 10) + digits(measurement.tokens_per_s, 12)
-    return f"{arm.activation:10s}{arm.backend:16s}{times}{digits(peak and peak / 1e6, 10)}  {_per_token(measurement)}"
+def _line(each: Cost) -> str:
+    arm, timing, peak = each.arm, each.timing, each.peak
+    median, spread = (timing.median, timing.spread) if timing else (None, None)
+    times = digits(median, 10) + digits(spread, 9) + digits(each.tokens_per_s, 12)
+    return f"{arm.activation:10s}{arm.backend:16s}{times}{digits(peak and peak / 1e6, 10)}  {_per_token(each)}"
 
 
-def _per_token(measurement: Measurement) -> str:
+def _per_token(each: Cost) -> str:
     """Such as ``37,120 + 12 in float32``: the activations, and the numbers a row that come with them."""
-    scales = measurement.kept[torch.float32] // measurement.tokens
-    rest = measurement.kept.total() // measurement.tokens - scales
+    scales = each.kept[torch.float32] // each.tokens
+    rest = each.kept.total() // each.tokens - scales
     return f"{rest:,} + {scales:,} in float32" if scales else f"{rest:,}"
 
 
-def _verdict(measured: list[Measurement]) -> str:
-    by_arm = {measurement.arm: measurement for measurement in measured}
+def _verdict(measured: list[Cost]) -> str:
+    by_arm = {each.arm: each for each in measured}
     ours, gated = by_arm[Arm("polynorm", OURS)], by_arm[Arm("swiglu", TORCH)]
     activations = ours.kept[torch.bfloat16] // ours.tokens
     reached = activations <= 37_120 and ours.kept.total() < gated.kept.total()

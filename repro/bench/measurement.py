@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from repro.bench.timing import Timing
 
@@ -13,6 +14,7 @@ CEILING = "ceiling"  # the implementation that only moves what has to be moved
 
 # The least that has to be moved, in bytes per element of two: x in and y out; x and dy in and dx out; and both.
 LEAST_BYTES = {"forward": 4, "backward": 6, "both": 10}
+SCALES = 4 * ORDER  # bytes a row that our PolyNorm writes forward and reads backward besides
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,15 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """A case's numbers: x and dy, ``(rows, width)``, and coeff, ``(order + 1,)``, in float32."""
+
+    x: Tensor
+    dy: Tensor
+    coeff: Tensor
+
+
+@dataclass(frozen=True)
 class Errors:
     """Distances from float64, relative to its length (L2)."""
 
@@ -51,7 +62,8 @@ class Look:
     """What is known of an implementation at a case but its times; None is not known.
 
     ``launches`` is of the forward and of the backward pass. ``peak`` and ``kept`` are bytes, the one of a forward and a
-    backward pass above x and dy, the other what is kept between them, x included.
+    backward pass above x and dy, the other what is kept between them, x included. ``recompilations`` is such as
+    ``1 of 63``, of the numbers of tokens that were tried after the first, and says so where it was cut short.
     """
 
     errors: Errors
@@ -59,12 +71,12 @@ class Look:
     peak: int
     kept: int
     deterministic: bool
-    recompilations: int | None = None
+    recompilations: str = ""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One implementation in one direction. Where it has no ``timing``, ``note`` says why."""
+    """One implementation in one direction. ``note`` says why it has no ``timing``; of the ceiling, what was timed."""
 
     case: Case
     implementation: str

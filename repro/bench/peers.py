@@ -17,6 +17,8 @@ from torch.utils.checkpoint import checkpoint
 
 from repro import kernels
 from repro.activations import reference
+from repro.bench.measurement import Inputs
+from repro.bench.timing import Work
 
 OURS = "ours"
 FUNCTIONS = ("polynorm", "polyrelu")
@@ -45,6 +47,40 @@ class Peer:
     compilations: Callable[[], int] = lambda: 0
 
 
+class Bound:
+    """An implementation with what it is called with: the one place where one is called."""
+
+    def __init__(self, peer: Peer, given: Inputs) -> None:
+        self.peer, self.dy = peer, given.dy
+        self.x = given.x.detach().requires_grad_()
+        self.leaves = [leaf.clone().requires_grad_() for leaf in peer.layout.split(given.coeff, given.x.dtype)]
+
+    def forward(self) -> Tensor:
+        """Y, and what its gradient needs."""
+        return self.peer.call(self.x, *self.leaves)
+
+    def backward(self, y: Tensor, dy: Tensor) -> tuple[Tensor, ...]:
+        """The gradients of x and of the parameters."""
+        return torch.autograd.grad(y, (self.x, *self.leaves), dy)
+
+    def incoming(self) -> Tensor:
+        """A gradient of y that may be written to if need be."""
+        return self.dy.clone() if self.peer.overwrites else self.dy
+
+    def turns(self) -> dict[str, Callable[[], Work]]:
+        """What prepares each direction, and returns what is timed."""
+
+        def backward() -> Work:
+            y, dy = self.forward(), self.incoming()
+            return lambda: self.backward(y, dy)
+
+        def both() -> Work:
+            dy = self.incoming()
+            return lambda: self.backward(self.forward(), dy)
+
+        return {"forward": lambda: self.forward, "backward": backward, "both": both}
+
+
 def peers(function: str, *, dynamic: bool | None = False) -> list[Peer]:
     """The implementations of ``polynorm`` or ``polyrelu`` that there are here, ours first.
 
@@ -69,7 +105,8 @@ def absent() -> dict[str, str]:
         importlib.import_module("liger_kernel.ops.poly_norm")
     except Exception as error:  # what a package can fail with at import has no bounds, and all of it is told
         missing = isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("liger_kernel")
-        return {"liger": "liger-kernel is not installed" if missing else f"its import failed: {first_line(error)}"}
+        there = f"its import failed: {first_line(error)}"
+        return {"liger": "liger-kernel is not installed (pip install liger-kernel)" if missing else there}
     return {}
 
 
@@ -78,8 +115,10 @@ def versions() -> dict[str, str]:
     return {"liger-kernel": "absent" if absent() else metadata.version("liger-kernel")}
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What went wrong, in one line."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return "out of memory"
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 

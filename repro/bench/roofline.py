@@ -16,10 +16,12 @@ def draw(measured: Sequence[Measurement], path: Path, *, title: str) -> None:
     """Draw the share of the measured ceiling over the width of a row, a row of panels a function.
 
     Args:
-        measured: of one run; what has no time has no point.
+        measured: of one run; what has no time has no point, and without any there is no picture.
         path: the PNG to write.
-        title: the device and the dtype, without which the figures mean nothing.
+        title: what the figures mean nothing without: device, dtype, versions and date.
     """
+    if not any(m.timing for m in measured):
+        return
     functions = list(dict.fromkeys(m.case.function for m in measured))
     names = [name for name in dict.fromkeys(m.implementation for m in measured) if name != CEILING]
     size = (10, 1.2 + 3 * len(functions))  # inches
@@ -41,9 +43,8 @@ def draw(measured: Sequence[Measurement], path: Path, *, title: str) -> None:
 def _panel(axes: Axes, here: Sequence[Measurement], names: Sequence[str]) -> None:
     widths = sorted({m.case.width for m in here})
     axes.axhline(100, color="0.5", linewidth=0.8)
-    for number, name in enumerate(
-        names
-    ):  # one that is absent from a panel keeps its style, and its place in the legend
+    # One that is absent from a panel keeps its style, and its place in the legend.
+    for number, name in enumerate(names):
         points = {m.case.width: m.share for m in here if m.implementation == name and m.share is not None}
         axes.plot(
             [widths.index(width) for width in sorted(points)],

@@ -2,6 +2,7 @@
 
 import csv
 import datetime
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,14 @@ class Figure:
     value: float
     unit: str
 
+    def row(self, benchmark: str) -> dict[str, object]:
+        """The figure as a row of the CSV."""
+        return {"benchmark": benchmark, "case": self.case, "value": self.value, "unit": self.unit}
+
 
 def write(path: Path, benchmark: str, figures: Iterable[Figure]) -> None:
     """Append ``figures`` to a CSV with device, versions, commit and date in every row."""
-    append(
-        path,
-        [{"benchmark": benchmark, "case": each.case, "value": each.value, "unit": each.unit} for each in figures],
-    )
+    append(path, [each.row(benchmark) for each in figures])
 
 
 def append(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
@@ -33,8 +35,8 @@ def append(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     Raises:
         ReproError: the file has other columns.
     """
-    about = _about()
-    written = [{column: _text(value) for column, value in row.items()} | about for row in rows]
+    surroundings = about()
+    written = [{column: _text(value) for column, value in row.items()} | surroundings for row in rows]
     for row in written[:1]:
         expect(path, row)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,15 +52,29 @@ def expect(path: Path, row: Mapping[str, object]) -> None:
     """Refuse a file to which ``row`` cannot be appended.
 
     Raises:
-        ReproError: it has other columns.
+        ReproError: it has other columns, or cannot be written.
     """
-    columns = ",".join(dict(row) | _about())
+    writable(path)
+    columns = ",".join(dict(row) | about())
     there = path.read_text().partition("\n")[0] if path.is_file() else columns
     if there != columns:
         raise ReproError(f"{path}: expected the columns {columns}, found {there}; move the file away")
 
 
-def _about() -> dict[str, str]:
+def writable(path: Path) -> None:
+    """Refuse a path at which there is something that is not a file, or a file that cannot be written.
+
+    Raises:
+        ReproError: saying so, and the way out.
+    """
+    if path.exists() and not path.is_file():
+        raise ReproError(f"{path}: expected a file, and there is a folder or a device; move it away")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise ReproError(f"{path}: the file cannot be written; move it away, or allow writing")
+
+
+def about() -> dict[str, str]:
+    """What numbers depend on: device, versions, commit and date."""
     return versions() | {"date": datetime.datetime.now(datetime.UTC).date().isoformat()}
 
 

@@ -1,22 +1,28 @@
 """Benchmarks as a person sees them. Each imports what it needs when it is run."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
-from repro.bench.rows import Figure, write
+from repro.bench.rows import Figure, expect, write
 from repro.errors import ReproError, nearest
 
 NAMES = ("step", "loader", "activations", "ffn")
+FILE = "bench.csv"  # of step and loader
 
 
 def start(what: str, *, out: Path | None, console: Console) -> None:
-    """Run one benchmark, print its figures as they come, and append them to a CSV in ``out``."""
+    """Run one benchmark, print its figures as they come, and append them to a CSV in ``out``.
+
+    Raises:
+        ReproError: there is no such benchmark, or ``out`` cannot be written.
+    """
     if what not in NAMES:
         raise ReproError(f"there is no benchmark {what!r}.{nearest(what, NAMES)} There are: {', '.join(NAMES)}.")
     if out:
-        out.mkdir(parents=True, exist_ok=True)  # before minutes of measuring
+        _prove(out)  # before minutes of measuring
     if what == "activations":
         from repro.bench import activations
 
@@ -29,13 +35,27 @@ def start(what: str, *, out: Path | None, console: Console) -> None:
         _print(what, out, console)
 
 
+def _prove(folder: Path) -> None:
+    """Make the folder, and a file in it that goes at once."""
+    if folder.exists() and not folder.is_dir():
+        raise ReproError(f"--out expects a folder, and {folder} is a file; name a folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ReproError(f"--out {folder} cannot be written ({error.strerror}); name another folder") from error
+
+
 def _print(what: str, out: Path | None, console: Console) -> None:
+    if out:
+        expect(out / FILE, Figure("", 0.0, "").row(what))
     measured = []
     for figure in _figures(what):
         console.print(f"{figure.case:56s} {figure.value:10.4g} {figure.unit}", highlight=False, soft_wrap=True)
         measured.append(figure)
     if out:
-        write(out / "bench.csv", what, measured)
+        write(out / FILE, what, measured)
 
 
 def _figures(what: str) -> Iterator[Figure]:

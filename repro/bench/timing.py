@@ -1,10 +1,11 @@
 """Timing by turns: in every round each implementation runs once, so that whatever slows the machine slows them all."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 
@@ -26,6 +27,19 @@ class Timing:
     low: float
     high: float
     rounds: int
+
+    @property
+    def spread(self) -> float:
+        """The 80th percentile over the 20th: how much the machine varies."""
+        return self.high / self.low if self.low else math.inf
+
+
+class TurnFailed(Exception):
+    """A turn that raised, by its ``key``; the cause is what it raised."""
+
+    def __init__(self, key: Any) -> None:
+        super().__init__(f"{key} failed while it was timed")
+        self.key = key
 
 
 class Clock(Protocol):
@@ -71,6 +85,9 @@ def interleaved(turns: Mapping[Key, Callable[[], Work]], clock: Clock, *, second
     """Time every turn once a round, for ``seconds`` but for 20 rounds at least and 100 at most.
 
     A turn prepares, which is not timed, and returns the work that is.
+
+    Raises:
+        TurnFailed: one of them raised.
     """
     for _ in range(WARM_UP):
         _round(turns, clock)
@@ -85,9 +102,16 @@ def interleaved(turns: Mapping[Key, Callable[[], Work]], clock: Clock, *, second
 
 
 def _round(turns: Mapping[Key, Callable[[], Work]], clock: Clock) -> dict[Key, float]:
-    started = {key: clock.time(prepare()) for key, prepare in turns.items()}
+    started = {key: _started(key, prepare, clock) for key, prepare in turns.items()}
     clock.wait()
     return {key: milliseconds() for key, milliseconds in started.items()}
+
+
+def _started(key: Key, prepare: Callable[[], Work], clock: Clock) -> Callable[[], float]:
+    try:
+        return clock.time(prepare())
+    except Exception as error:
+        raise TurnFailed(key) from error
 
 
 def _timing(milliseconds: list[float]) -> Timing:

@@ -66,3 +66,18 @@ def test_triton_imported_without_its_interpreter_is_told(monkeypatch, interprete
     monkeypatch.delenv("TRITON_INTERPRET")
     with pytest.raises(agreement.ReproError, match="set TRITON_INTERPRET=1 and start again"):
         agreement.place()
+
+
+@pytest.mark.parametrize("value", ["1", "true", "ON"])
+def test_whatever_triton_takes_for_yes_is_the_interpreter(monkeypatch, interpreter, value):
+    monkeypatch.setenv("TRITON_INTERPRET", value)
+    assert agreement.place() == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(agreement.ReproError, match=r"there is a GPU and TRITON_INTERPRET .*; unset it and start again"):
+        agreement.place()
+
+
+def test_a_gpu_is_taken_where_nobody_asked_for_the_interpreter(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("TRITON_INTERPRET", "0")
+    assert agreement.place() == torch.device("cuda")

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from repro.bench import ffn
-from repro.bench.ffn import Arm, Measurement
+from repro.bench.ffn import Arm, Cost
 
 TOKENS = 3
 
 
 def kept(arm, device):
     x = torch.randn(TOKENS, ffn.D_MODEL, dtype=torch.bfloat16, device=device, requires_grad=True)
-    return Measurement(arm, TOKENS, ffn._kept(ffn.network(arm, device), x))
+    return Cost(arm, TOKENS, ffn._kept(ffn.network(arm, device), x))
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_bytes_kept_for_a_token(interpreter, arm, said):
 
 
 def test_a_row_says_what_was_kept_and_has_no_time_without_a_gpu():
-    row = Measurement(Arm("polynorm", "ours"), 2, ffn.Counter({torch.bfloat16: 20, torch.float32: 4})).row()
+    row = Cost(Arm("polynorm", "ours"), 2, ffn.Counter({torch.bfloat16: 20, torch.float32: 4})).row()
     assert (row["d_ff"], row["kept_bytes_per_token"], row["kept_float32_bytes_per_token"]) == (8256, 12, 2)
     assert row["median_ms"] is row["tokens_per_s"] is row["peak_bytes"] is None
 
@@ -37,8 +37,8 @@ def test_a_row_says_what_was_kept_and_has_no_time_without_a_gpu():
 def test_the_verdict_holds_polynorm_against_swiglu():
     def measured(ours, gated):
         return [
-            Measurement(Arm("polynorm", "ours"), 1, ffn.Counter({torch.bfloat16: ours, torch.float32: 12})),
-            Measurement(Arm("swiglu", "torch"), 1, ffn.Counter({torch.bfloat16: gated})),
+            Cost(Arm("polynorm", "ours"), 1, ffn.Counter({torch.bfloat16: ours, torch.float32: 12})),
+            Cost(Arm("swiglu", "torch"), 1, ffn.Counter({torch.bfloat16: gated})),
         ]
 
     said = ffn._verdict(measured(37_120, 48_128))

@@ -3,13 +3,15 @@
 import pytest
 import torch
 
-from repro.bench import activations, cost
+from repro.bench import activations, cost, recompilation
 from repro.bench.measurement import Case
 from repro.bench.timing import GpuClock, interleaved
+from repro.kernels.support import interpreting
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
+    pytest.mark.skipif(interpreting(), reason="Triton's interpreter is on: the GPU's tests run alone, by -m gpu"),
 ]
 
 
@@ -27,7 +29,7 @@ def test_kernels_and_bytes_are_counted():
 
 
 def test_a_case_is_measured(monkeypatch):
-    monkeypatch.setattr(activations, "TOKENS", [131, 388, 645])
+    monkeypatch.setattr(recompilation, "TOKENS", [131, 388, 645])
     case = Case("polynorm", 1536, 2048)
     measured = activations.measure(case, GpuClock(), torch.device("cuda"), seconds=0)
     ours = next(m for m in measured if (m.implementation, m.direction) == ("ours", "backward"))
@@ -36,4 +38,4 @@ def test_a_case_is_measured(monkeypatch):
     assert ours.look.kept == 2 * case.elements + 12 * case.rows
     assert ours.look.peak >= 4 * case.elements  # y and dx
     assert ours.look.deterministic
-    assert ours.look.recompilations == 0
+    assert ours.look.recompilations == "0 of 2"

@@ -8,7 +8,8 @@ import torch
 
 from repro.activations import reference
 from repro.bench import peers as module
-from repro.bench.peers import FUNCTIONS, LIGER, OFFICIAL, absent, peers
+from repro.bench.measurement import Inputs
+from repro.bench.peers import ASCENDING, FUNCTIONS, LIGER, OFFICIAL, Bound, Peer, absent, peers
 
 pytestmark = pytest.mark.usefixtures("uncompiled", "interpreter")
 
@@ -28,12 +29,9 @@ def test_all_agree_with_the_reference_in_float32(function):
     y = getattr(reference, function)(*truth)
     dx, dcoeff = torch.autograd.grad(y, truth, dy.double())
     for peer in peers(function):
-        leaves = [
-            x.clone().requires_grad_(),
-            *(leaf.clone().requires_grad_() for leaf in peer.layout.split(coeff, x.dtype)),
-        ]
-        ours = peer.call(*leaves)
-        gradients = torch.autograd.grad(ours, leaves, dy)
+        bound = Bound(peer, Inputs(x, dy, coeff))
+        ours = bound.forward()
+        gradients = bound.backward(ours, bound.incoming())
         # Powers of up to 30 in float32, and sums of 120 of their products: a few units of the largest.
         for found, right in ((ours, y), (gradients[0], dx), (peer.layout.join(gradients[1:]), dcoeff)):
             assert (found - right).norm() <= 1e-6 * right.norm(), peer.name
@@ -70,7 +68,7 @@ def test_liger_is_given_a_bias_without_dimensions_and_may_write_into_its_own_gra
 
 def test_what_is_not_installed_is_named_and_left_out(monkeypatch):
     monkeypatch.setitem(sys.modules, "liger_kernel", None)
-    assert list(absent()) == ["liger"]
+    assert absent() == {"liger": "liger-kernel is not installed (pip install liger-kernel)"}
     assert not any(peer.name.startswith("liger") for peer in peers("polynorm"))
 
 
@@ -80,3 +78,17 @@ def test_an_import_that_fails_is_told(monkeypatch):
 
     monkeypatch.setattr(module.importlib, "import_module", fail)
     assert absent() == {"liger": "its import failed: RuntimeError: no driver"}
+
+
+def test_who_writes_into_the_gradient_is_given_one_of_its_own():
+    given = Inputs(torch.randn(2, 8), torch.randn(2, 8), torch.randn(4))
+    for overwrites in (True, False):
+        bound = Bound(Peer("one", lambda x, coeff: x, ASCENDING, overwrites), given)
+        assert (bound.incoming().data_ptr() != given.dy.data_ptr()) == overwrites
+        assert torch.equal(bound.incoming(), given.dy)
+
+
+def test_a_failure_is_one_line():
+    assert module.first_line(torch.OutOfMemoryError("CUDA out of memory.\nTried much")) == "out of memory"
+    assert module.first_line(ValueError("no\nyes")) == "ValueError: no"
+    assert module.first_line(ValueError()) == "ValueError"

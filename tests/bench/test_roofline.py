@@ -22,3 +22,9 @@ def test_it_has_a_panel_for_each_function_and_direction(tmp_path):
     assert whole.shape[0] > half.shape[0] > 400
     assert whole[..., :3].min() < 0.2
     assert abs(whole[..., 0] - whole[..., 2]).max() < 0.01  # grey
+
+
+def test_without_a_time_there_is_no_picture(tmp_path):
+    for measured in ([], [Measurement(Case("polynorm", 64, 64), "official", "forward", note="out of memory")]):
+        roofline.draw(measured, tmp_path / "none.png", title="made up")
+    assert not list(tmp_path.iterdir())

@@ -26,8 +26,8 @@ def test_a_row_has_memory_by_element_and_the_launches_of_its_direction():
     assert (rows["both"]["peak_bytes_per_element"], rows["both"]["kept_bytes_per_element"]) == (4.0, 2.0)
 
 
-def outcomes(measured, absent=()):
-    return [(verdict.outcome, verdict.found) for verdict in verdicts(measured, dict(absent))]
+def outcomes(measured, absent=(), planned=(LARGE,)):
+    return [(verdict.outcome, verdict.found) for verdict in verdicts(measured, planned, dict(absent))]
 
 
 def measured(**milliseconds):
@@ -43,13 +43,16 @@ def measured(**milliseconds):
 def test_all_targets_reached():
     found = [*measured(ours=(1.05, 1.1, 2.2), liger=(1.05, 1.5, 2.4)), made_up(LARGE, "torch.compile", "backward", 2.3)]
     assert [outcome for outcome, _ in outcomes(found)] == ["reached"] * 5
-    assert outcomes(found)[0][1] == "95.24 % at worst (polynorm, 16,384 x 8,256, forward)"
+    assert outcomes(found)[0][1] == "95.24 % at worst (polynorm, 16,384 x 8,256, forward); below at 0 of 1 cases"
 
 
 def test_the_faster_form_of_liger_counts_and_every_direction():
     found = measured(ours=(1.0, 1.1, 2.2), liger=(2.0, 2.0, 4.0), liger_in_place=(0.9, 1.2, 2.3))
     slower, at_8256 = outcomes(found)[2:4]
-    assert slower == ("missed", "0.9 times its speed at worst (polynorm, 16,384 x 8,256, forward); below at 1 of 3")
+    assert slower == (
+        "missed",
+        "0.9 times its speed at worst (polynorm, 16,384 x 8,256, forward); below at 1 of 3 cases",
+    )
     assert at_8256[0] == "missed"
     assert at_8256[1].startswith("1.091 times its speed")
 
@@ -57,15 +60,49 @@ def test_the_faster_form_of_liger_counts_and_every_direction():
 def test_a_share_below_the_target_is_missed_and_small_cases_do_not_count():
     small = made_up(Case("polynorm", 64, 64), "ours", "forward", 100.0)
     assert outcomes([small, *measured(ours=(1.05, 1.3, 2.2))])[:2] == [
-        ("reached", "95.24 % at worst (polynorm, 16,384 x 8,256, forward)"),
-        ("missed", "76.92 % at worst (polynorm, 16,384 x 8,256, backward); below at 1 of 1"),
+        ("reached", "95.24 % at worst (polynorm, 16,384 x 8,256, forward); below at 0 of 1 cases"),
+        ("missed", "76.92 % at worst (polynorm, 16,384 x 8,256, backward); below at 1 of 1 cases"),
     ]
 
 
 def test_a_peer_that_is_absent_is_said():
     absent = {"liger": "liger-kernel is not installed"}
-    said = ("not measured", "Liger is absent, liger-kernel is not installed")
-    assert outcomes(measured(ours=(1, 1, 2)), absent)[2:] == [said, said, ("not measured", "no case of torch.compile")]
+    assert outcomes(measured(ours=(1, 1, 2)), absent)[2:] == [
+        ("not measured", "at none of 3 cases: liger is absent, liger-kernel is not installed"),
+        ("not measured", "at none of 1 cases: liger is absent, liger-kernel is not installed"),
+        ("not measured", "at none of 1 cases: there are no times"),
+    ]
+
+
+WIDE = Case("polyrelu", 32768, 4096)
+
+
+def test_what_ours_was_not_timed_at_is_no_target_reached():
+    found = [*measured(ours=(1.05, 1.1, 2.2), liger=(1.05, 1.5, 2.4)), made_up(LARGE, "torch.compile", "backward", 2.3)]
+    told = outcomes(found, planned=[LARGE, WIDE])
+    assert [outcome for outcome, _ in told] == ["partly", "partly", "reached", "reached", "partly"]
+    assert told[0][1].endswith("; below at 0 of 2 cases, 1 without a time")
+    assert told[2][1].endswith("; below at 0 of 3 cases")  # Liger has no PolyReLU
+
+
+def test_missed_is_missed_whatever_else_there_was_to_measure():
+    assert outcomes(measured(ours=(2.0, 2.0, 4.0)), planned=[LARGE, WIDE])[0] == (
+        "missed",
+        "50 % at worst (polynorm, 16,384 x 8,256, forward); below at 1 of 2 cases, 1 without a time",
+    )
+
+
+def test_a_peer_without_a_time_does_not_keep_ours_from_a_target_but_is_counted():
+    found = [*measured(ours=(1.0, 1.1, 2.2)), made_up(LARGE, "liger", "forward", 1.2)]
+    assert outcomes(found)[2] == (
+        "reached",
+        "1.2 times its speed at worst (polynorm, 16,384 x 8,256, forward); below at 0 of 3 cases, 2 without a time",
+    )
+
+
+def test_nothing_measured_is_said_of_every_target():
+    assert {outcome for outcome, _ in outcomes([], planned=[LARGE, WIDE])} == {"not measured"}
+    assert outcomes([], planned=[LARGE, WIDE])[0][1] == "at none of 2 cases: there are no times"
 
 
 @pytest.mark.parametrize("way", ["forward", "both"])

@@ -1,7 +1,11 @@
 """Turns are taken in order, what prepares them is not timed, and medians are medians."""
 
+import math
+
+import pytest
+
 from repro.bench import timing
-from repro.bench.timing import Timing, interleaved
+from repro.bench.timing import Timing, TurnFailed, interleaved
 
 
 def turn(said, name):
@@ -33,3 +37,19 @@ def test_warming_up_is_not_counted(ticks):
     # The n-th thing timed takes n milliseconds, and three rounds of one turn come first.
     timed = interleaved({"a": turn([], "a")}, ticks, seconds=0)["a"]
     assert timed.median == timing.WARM_UP + (1 + timing.LEAST) / 2
+
+
+def test_the_spread_is_the_80th_percentile_over_the_20th():
+    assert Timing(2.0, 1.6, 2.4, 20).spread == pytest.approx(1.5)
+    assert Timing(0.0, 0.0, 1.0, 20).spread == math.inf
+
+
+def test_who_failed_is_said(ticks):
+    def fails():
+        raise ValueError("cannot")
+
+    for prepare in (fails, lambda: fails):
+        with pytest.raises(TurnFailed) as failed:
+            interleaved({"a": turn([], "a"), ("b", "both"): prepare}, ticks, seconds=0)
+        assert failed.value.key == ("b", "both")
+        assert isinstance(failed.value.__cause__, ValueError)
