@@ -67,6 +67,8 @@ def test_files_that_it_points_to_exist():
 
 
 def test_the_scales_it_names_are_those_there_are():
-    listed = re.search(r"Scales are `([^`]+)`", TEXT)[1].split()
-    files = {path.stem for path in (ROOT / "recipes" / "dense").glob("*.yaml")} - {"base"}
-    assert set(listed) == files
+    text = " ".join(TEXT.split())
+    for family, before in {"dense": "Dense scales are", "moe": r"\(`moe`\) has", "resnet50": "`resnet50` has"}.items():
+        listed = re.search(rf"{before} `([^`]+)`", text)[1].split()
+        files = {path.stem for path in (ROOT / "recipes" / family).glob("*.yaml")} - {"base"}
+        assert set(listed) == files

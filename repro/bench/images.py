@@ -74,7 +74,7 @@ def _decode(raw: list[bytes], transform: Callable[[torch.Tensor], torch.Tensor] 
 def _load(pictures: ImageSet, **changes: object) -> int:
     """An epoch through the data module."""
     settings = {"source": "folder", "path": None, "flip": True, "randaugment": 0, "mixup": 0.0, "cutmix": 0.0}
-    images = Images.model_validate(settings | {"unreadable": 0.0, "workers": 0} | CROPPED | changes)
+    images = Images.model_validate(settings | {"images": 1, "unreadable": 0.0, "workers": 0} | CROPPED | changes)
     batch = 32
     steps = min(len(pictures.train), 4 * FILES) // batch
     data = ImageData(pictures, images, samples_per_step=batch, micro_batch=batch, steps=steps, seed=0)

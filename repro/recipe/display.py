@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from repro.recipe.counting import count
-from repro.recipe.images import ImageRecipe
+from repro.recipe.images import ImageRecipe, ResNetRecipe
 from repro.recipe.plan import Plan
-from repro.recipe.schema import LanguageRecipe, Machine, Recipe
+from repro.recipe.schema import DecoderRecipe, LanguageRecipe, Machine, Recipe
 from repro.recipe.science import Difference
 
 
@@ -100,7 +100,7 @@ def _sections(plan: Plan, recipe: Recipe, machine: Machine) -> dict[str, Rendera
         "speed": _speed(plan),
         "checkpoint": f"{_digits(plan.checkpoint_gb)} GB",
         **({"notes": "\n".join(plan.notes)} if plan.notes else {}),
-        "differences": _differences(plan.differences),
+        "differences": _differences(plan.differences, recipe),
     }
 
 
@@ -160,7 +160,10 @@ def _speed(plan: Plan) -> str:
     return f"{guess}\n{duration(plan.hours)}{cost}"
 
 
-def _differences(differences: Sequence[Difference]) -> RenderableType:
+def _differences(differences: Sequence[Difference], recipe: Recipe) -> RenderableType:
+    if not isinstance(recipe, DecoderRecipe):
+        ran = isinstance(recipe, ResNetRecipe)
+        return "not known: the paper's settings are not available to us" if ran else "the paper has no such run"
     if not differences:
         return "none: these are the paper's values, and the official script's where the paper is silent"
     table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")

@@ -174,7 +174,7 @@ def _item(recipe: Recipe) -> str:
 
 def _misfit(recipe: Recipe, machine: Machine, need: Memory) -> str:
     return (
-        f"{recipe.name} does not fit on machine {machine.name!r}: one {_item(recipe)} at a time needs {need.total:.1f} GB "
-        f"on each device, {need.states:.1f} GB of it for float32 weights, gradients and moments; a device has "
-        f"{machine.memory_gb:.1f} GB ({USABLE:.0%} of it usable); --on chooses another"
+        f"{recipe.name} does not fit on machine {machine.name!r}: one {_item(recipe)} at a time needs "
+        f"{need.total:.1f} GB on each device, {need.states:.1f} GB of it for float32 weights, gradients and moments; "
+        f"a device has {machine.memory_gb:.1f} GB ({USABLE:.0%} of it usable); --on chooses another"
     )

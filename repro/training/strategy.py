@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from repro.models.ffn import GatedFFN, PlainFFN
 from repro.models.init import Distribution, initialise
 from repro.models.moe import Experts, MoE
+from repro.models.recurrent import RecurrentLayer
 from repro.training import checkpoints
 
 if TYPE_CHECKING:
@@ -146,6 +147,8 @@ def _in_float32(network: nn.Module) -> Iterator[nn.Module]:
             yield module.act_fn
         if isinstance(module, MoE):
             yield module.gate
+        if isinstance(module, RecurrentLayer) and any(True for _ in module.act.parameters()):
+            yield module.act
 
 
 def filling(seed: int, draw: Distribution) -> "Callable[[nn.Module], None]":

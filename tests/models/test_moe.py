@@ -172,11 +172,11 @@ def test_no_token_is_dropped_and_weights_are_not_renormalised():
     module, x = moe("relu"), rows()
     _, routing = module(x)
     assert routing.counts.sum() == x[..., 0].numel() * TOP_K
-    same = moe("relu", experts=2, top_k=2)
+    same = moe("relu", experts=2, top_k=2)  # whose probabilities sum to 1
     with torch.no_grad():
         for parameter in (same.experts.up_proj, same.experts.down_proj):
             parameter[1] = parameter[0]
-    torch.testing.assert_close(same(x)[0], expert_of(same)(0, x), rtol=1e-5, atol=1e-6)  # all probabilities: they sum to 1
+    torch.testing.assert_close(same(x)[0], expert_of(same)(0, x), rtol=1e-5, atol=1e-6)
     half = moe("relu", experts=2, top_k=1)
     with torch.no_grad():
         half.gate.weight.zero_()

@@ -12,8 +12,7 @@ from torch.distributed.fsdp import fully_shard
 from repro import activations, kernels
 from repro.activations import PolyNorm, PolyReLU, reference
 from repro.errors import RecipeError
-from repro.models import ResNet, classifier_from_recipe, resnet50
-from repro.models import distribution
+from repro.models import ResNet, classifier_from_recipe, distribution, resnet50
 from repro.models.init import initialise
 from repro.models.parameters import kinds
 from repro.models.resnet import AXES
@@ -358,7 +357,11 @@ def test_an_activation_that_cannot_stand_at_a_site_is_refused(activation, messag
         resnet50(activation)
 
 
-@pytest.mark.parametrize("wrong", [3, None, torch.relu, nn.functional.relu, activations.Gated, lambda: 3], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [3, None, torch.relu, activations.Gated, lambda: 3],
+    ids=["number", "nothing", "function", "class with arguments", "maker of a number"],
+)
 def test_what_makes_no_module_is_refused(wrong):
     expected = "a name of the table, or a class or function that makes a module without arguments"
     with pytest.raises(RecipeError, match=f"^{re.escape(f'activation must be {expected}, got {wrong!r}')}$"):

@@ -95,7 +95,7 @@ def test_a_value_of_the_wrong_kind(override, message):
         ("lrr=1", "unknown key 'lrr'. Did you mean 'optim.lr'?"),
         ("d_modle=64", "unknown key 'd_modle'. Did you mean 'model.d_model'?"),
         ("origin=x", "unknown key 'origin'. `repro show NAME` lists the keys."),
-        ("every=3", "every could be validation.every or evaluation.every or checkpoints.every; write it out"),
+        ("every=3", "every could be checkpoints.every or validation.every or evaluation.every; write it out"),
         ("budget=3", "budget is a section and takes no value; its keys are budget.tokens, budget.tokens_per_step"),
         (
             "weight_decay=0",
@@ -199,7 +199,8 @@ def test_a_base_that_admits_what_there_is_not(copied):
     with pytest.raises(RecipeError) as refused:
         names()
     assert str(refused.value) == (
-        "recipes/dense/base.yaml: admits is ['relu', 'polynrm']; expected all, or a list of rows of activations.yaml"
+        "recipes/dense/base.yaml: admits is ['relu', 'polynrm']; expected all, plain, or a list of rows of "
+        "activations.yaml"
     )
 
 

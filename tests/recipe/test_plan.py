@@ -8,7 +8,7 @@ from repro.errors import RecipeError
 from repro.recipe import load, machine
 from repro.recipe.memory import memory
 from repro.recipe.plan import USABLE, Fit, fit, plan
-from repro.recipe.speed import mfu, tokens_per_second
+from repro.recipe.speed import mfu
 
 PAPER = "dense-1b-polynorm"
 
@@ -85,8 +85,9 @@ def test_the_nearest_batch_is_one_that_the_devices_can_make(sequences, nearest):
 def test_a_model_too_large_is_refused_by_fit_and_reported_by_plan():
     recipe, gpu = load("dense-13b-relu"), machine("gpu")
     message = (
-        "dense-13b-relu does not fit on machine 'gpu': one sequence at a time needs 240.6 GB on each device, which has "
-        "80.0 GB (90% of it usable); --on chooses another"
+        "dense-13b-relu does not fit on machine 'gpu': one sequence at a time needs 240.6 GB on each device, "
+        "208.3 GB of it for float32 weights, gradients and moments; a device has 80.0 GB (90% of it usable); "
+        "--on chooses another"
     )
     with pytest.raises(RecipeError) as refused:
         fit(recipe, gpu)
@@ -105,8 +106,8 @@ def test_a_cpu_has_no_gpu_hours():
 
 def test_speed_is_the_share_of_the_peak_that_is_expected():
     recipe, where = load(PAPER), machine("a100-4x8")
-    per_token = plan(recipe, where).flops_per_token.causal
-    assert tokens_per_second(recipe, where) * per_token == pytest.approx(0.45 * 32 * 312e12)
+    planned = plan(recipe, where)
+    assert planned.tokens_per_second * planned.flops_per_token.causal == pytest.approx(0.45 * 32 * 312e12)
 
 
 def test_a_narrow_model_reaches_less_of_a_gpu():

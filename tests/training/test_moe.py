@@ -13,8 +13,8 @@ from torch import Tensor
 
 from repro import models
 from repro.errors import Preempted
-from repro.models.balance import load_balancing, router_z
 from repro.models import distribution
+from repro.models.balance import load_balancing, router_z
 from repro.models.init import initialise
 from repro.recipe import machine
 from repro.recipe.runs import read_metrics

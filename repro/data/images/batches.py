@@ -11,11 +11,10 @@ from torch.utils.data import Dataset
 from repro.data.images.augment import TestView, TrainView
 from repro.data.images.order import EpochBatches, Numbers, in_order, steps_per_epoch
 from repro.data.images.pictures import ImageSet
-from repro.data.images.randaugment import STRONGEST
 from repro.data.images.reading import Batch, TrainImages, ValidationImages
 from repro.data.images.tally import Tally
 from repro.data.text import StepLoader, _undisturbed
-from repro.errors import DataError, RunError
+from repro.errors import RunError
 from repro.recipe.images import Images
 
 PREFETCHED = 4  # micro-batches of each worker that wait: an image takes from one to ten milliseconds
@@ -47,7 +46,7 @@ class ImageData(lightning.LightningDataModule):
         seed: of order and augmentation.
 
     Raises:
-        DataError: the global batch is larger than the training set, or the augmentation stronger than there is.
+        DataError: the global batch is larger than the training set.
         RunError: the checkpoint that is loaded was trained on other images.
     """
 
@@ -62,8 +61,6 @@ class ImageData(lightning.LightningDataModule):
         seed: int,
     ) -> None:
         super().__init__()
-        if images.randaugment > STRONGEST:
-            raise DataError(f"data.randaugment={images.randaugment}: expected a magnitude of 0 (off) to {STRONGEST}")
         self.pictures, self.workers = pictures, images.workers
         self.samples_per_step, self.micro_batch, self.steps, self.seed = samples_per_step, micro_batch, steps, seed
         self.steps_per_epoch = steps_per_epoch(len(pictures.train), samples_per_step)

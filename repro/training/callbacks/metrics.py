@@ -111,7 +111,7 @@ class Coefficients(lightning.Callback):
         values: dict[str, float] = {}
         kind = kinds(pl_module)
         for name, parameter in pl_module.named_parameters():
-            if kind[name] == "coefficients":
+            if kind[name] == "coefficients" and parameter.requires_grad:  # not those of an average
                 whole = parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
                 layer = name.partition(".")[2].removesuffix(".coeff")
                 values |= {f"coefficients/{layer}/{i}": a for i, a in enumerate(whole.detach().flatten().tolist())}

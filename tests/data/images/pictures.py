@@ -14,6 +14,7 @@ from repro.recipe.images import Images
 SETTINGS = {
     "source": "folder",
     "path": None,
+    "images": 4,
     "size": 16,
     "test_size": 16,
     "test_resize": 18,

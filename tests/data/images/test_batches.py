@@ -142,8 +142,3 @@ def test_a_checkpoint_of_other_images_is_refused():
 def test_a_batch_that_does_not_fit_the_set_is_refused_at_once():
     with pytest.raises(DataError, match=r"^50 training images are fewer than budget\.samples_per_step=64"):
         image_data(numbered(), samples_per_step=64)
-
-
-def test_a_magnitude_beyond_the_strongest_is_refused():
-    with pytest.raises(DataError, match=r"^data\.randaugment=11: expected a magnitude of 0 \(off\) to 10$"):
-        image_data(numbered(), randaugment=11)

@@ -16,7 +16,7 @@ def error(classes=2, **changes):
 
 
 def test_glyphs_need_no_path():
-    assert len(locate(settings(source="glyphs"), 62).train) == 6200
+    assert len(locate(settings(source="glyphs", images=6200), 62).train) == 6200
 
 
 def test_a_folder_is_opened_from_its_path(tmp_path, monkeypatch):
@@ -41,6 +41,14 @@ def test_a_class_count_that_differs_names_both_sides(tmp_path):
     assert error(10, path=str(tmp_path)) == (
         f"{tmp_path} has 2 classes and the recipe model.classes=10: "
         "set model.classes=2, or data.path to images of 10 classes"
+    )
+
+
+def test_a_number_of_images_that_differs_names_both_sides(tmp_path):
+    write_classes(tmp_path, a=3, b=3)
+    assert error(path=str(tmp_path), images=50_000) == (
+        f"{tmp_path} has 4 training images and the recipe data.images=50000, from which epochs become steps: "
+        "set data.images=4"
     )
 
 
