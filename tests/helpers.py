@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable
 
+import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def assert_within_budget(ours: Tensor, eager: Tensor, truth: Tensor, *, roundings: int = 1) -> None:
@@ -44,3 +45,18 @@ def kept_bytes(function: Callable[..., Tensor], *inputs: Tensor, apart: Iterable
         y = function(*inputs)  # held until after the count, or its storage could be given out twice
     assert y.requires_grad
     return sum(size for place, size in kept.items() if place not in parameters)
+
+
+def assert_a_step_lowers_the_loss_as_promised(model: nn.Module, loss: Callable[[], Tensor]) -> Tensor:
+    """A step down the gradient lowers ``loss()`` by what the gradient promises, in float64: cubes of cubes are steep.
+
+    Every parameter has a gradient. Returns the loss before the step.
+    """
+    before = loss()
+    before.backward()
+    assert all(p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
+    promised = 1e-6
+    steepness = sum(p.grad.square().sum() for p in model.parameters())
+    torch.optim.SGD(model.parameters(), lr=promised / steepness.item()).step()
+    assert (before - loss()).item() == pytest.approx(promised, rel=0.01)
+    return before

@@ -27,7 +27,7 @@ class Memory:
     Attributes:
         weights: float32.
         gradients: float32.
-        moments: AdamW's two, float32.
+        moments: AdamW's and LAMB's two or SGD's one, float32.
         gathered: unsharded weights of the root and of two blocks, one of them fetched ahead, and one block's gradient.
         activations: what autograd keeps from the forward pass.
         loss: a chunk of logits with what is computed from it, and the head's gradient.
@@ -57,20 +57,28 @@ def memory(recipe: Recipe, machine: Machine, micro_batch: int) -> Memory:
     shard = 4 * count(recipe.model).total / machine.world_size / GB
     width = bytes_per_number(recipe, machine)
     if isinstance(recipe, ImageRecipe):
-        moments = 1 if recipe.optim.optimizer == "sgd" else 2
-        averaged = 1 if recipe.optim.ema else 0
         kept = micro_batch * activations_per_image(recipe, width) / GB
-        return Memory(shard * (1 + averaged), shard, moments * shard, 0.0, kept, 0.0)
+        return Memory(copies(recipe) * shard, shard, moments(recipe) * shard, 0.0, kept, 0.0)
     assert isinstance(recipe, LanguageRecipe)
     tokens = micro_batch * recipe.data.context
     return Memory(
-        weights=shard,
+        weights=copies(recipe) * shard,
         gradients=shard,
-        moments=2 * shard,
+        moments=moments(recipe) * shard,
         gathered=_gathered(recipe.model, width) / GB if machine.accelerator == "cuda" else 0.0,
         activations=tokens * activations_per_token(recipe.model, width) / GB,
         loss=_loss(recipe.model, tokens, width) / GB,
     )
+
+
+def copies(recipe: Recipe) -> int:
+    """Of each weight: the trained one and, where there is one, its average."""
+    return 2 if isinstance(recipe, ImageRecipe) and recipe.optim.ema else 1
+
+
+def moments(recipe: Recipe) -> int:
+    """Numbers that the optimizer keeps for each weight: SGD's momentum, or two."""
+    return 1 if isinstance(recipe, ImageRecipe) and recipe.optim.optimizer == "sgd" else 2
 
 
 def activations_per_image(recipe: ImageRecipe, width: int) -> int:

@@ -10,7 +10,7 @@ from repro.recipe.counting import count, per_image, per_token
 from repro.recipe.families import MoERecipe
 from repro.recipe.flops import FlopsPerToken
 from repro.recipe.images import ImageRecipe
-from repro.recipe.memory import GB, Memory, memory
+from repro.recipe.memory import GB, Memory, copies, memory, moments
 from repro.recipe.parameters import Parameters, ffn_match_residual
 from repro.recipe.schema import LanguageRecipe, Machine, Model, Recipe
 from repro.recipe.science import Difference, differences
@@ -92,7 +92,7 @@ def plan(recipe: Recipe, machine: Machine) -> Plan:
         samples_per_second=None if text else speed,
         hours=hours,
         gpu_hours=hours * machine.world_size if hours and machine.accelerator == "cuda" else None,
-        checkpoint_gb=4 * (1 + _moments(recipe)) * counted.total / GB,
+        checkpoint_gb=4 * (copies(recipe) + moments(recipe)) * counted.total / GB,
         notes=tuple(_notes(recipe, machine)),
         differences=differences(recipe),
     )
@@ -111,13 +111,6 @@ def _work(recipe: Recipe) -> Work:
         return Work(recipe.steps * recipe.batch, per_image(recipe))
     assert isinstance(recipe, LanguageRecipe)
     return Work(recipe.budget.tokens, per_token(recipe).causal)
-
-
-def _moments(recipe: Recipe) -> int:
-    """Float32 numbers that a checkpoint has for each weight beside it."""
-    if isinstance(recipe, ImageRecipe):
-        return (1 if recipe.optim.optimizer == "sgd" else 2) + (1 if recipe.optim.ema else 0)
-    return 2
 
 
 def _notes(recipe: Recipe, machine: Machine) -> Iterator[str]:

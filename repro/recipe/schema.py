@@ -4,6 +4,7 @@ A recipe is science: what is trained, on what, how far. A machine is hardware. H
 (micro-batch, accumulation) is worked out by :mod:`repro.recipe.plan` and is in neither.
 """
 
+import abc
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -141,7 +142,7 @@ class Checkpoints(Section):
 Precision = Literal["bf16", "fp32"]  # of the matrix products on a GPU; a CPU computes in float32
 
 
-class Recipe(Section):
+class Recipe(Section, abc.ABC):
     """One run, whole: everything that decides its numbers except the seed. What all families have in common."""
 
     name: str
@@ -158,14 +159,14 @@ class Recipe(Section):
     origin: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
 
     @property
+    @abc.abstractmethod
     def steps(self) -> int:
         """Optimizer steps in the budget."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def batch(self) -> int:
         """The global batch, in what devices share out: sequences or images."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _is_what_its_name_says(self) -> Self:

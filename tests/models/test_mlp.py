@@ -13,6 +13,7 @@ from repro.models.init import initialise
 from repro.models.mlp import FIRST_DEVIATION, MLP, mlp_from_recipe, scaled
 from repro.recipe.controls import MLPModel
 from repro.recipe.table import rows
+from tests.helpers import assert_a_step_lowers_the_loss_as_promised
 
 PLAIN = [name for name, row in rows().items() if not row.gated]
 
@@ -71,13 +72,7 @@ def test_every_plain_activation_trains_a_step(name):
         torch.manual_seed(1)  # of the randomised ReLU
         return F.cross_entropy(model(x), torch.tensor([1, 3, 6, 0]))
 
-    before = loss()
-    before.backward()
-    assert all(p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
-    promised = 1e-6
-    steepness = sum(p.grad.square().sum() for p in model.parameters())
-    torch.optim.SGD(model.parameters(), lr=promised / steepness.item()).step()
-    assert (before - loss()).item() == pytest.approx(promised, rel=0.01)
+    assert_a_step_lowers_the_loss_as_promised(model, loss)
 
 
 def test_each_layer_has_an_activation_of_its_own_and_each_is_used():

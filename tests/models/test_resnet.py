@@ -18,7 +18,7 @@ from repro.models.parameters import kinds
 from repro.models.resnet import AXES
 from repro.recipe import images
 from repro.recipe.table import rows
-from tests.helpers import assert_sum_within_budget, assert_within_budget
+from tests.helpers import assert_a_step_lowers_the_loss_as_promised, assert_sum_within_budget, assert_within_budget
 
 SHARED = nn.ReLU()
 PLAIN = [name for name, row in rows().items() if not row.gated]
@@ -132,13 +132,7 @@ def test_every_plain_activation_trains(name):
         torch.manual_seed(1)  # of the randomised ReLU
         return nn.functional.cross_entropy(model(x), torch.tensor([1, 3]))
 
-    before = loss()
-    before.backward()
-    assert all(p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
-    promised = 1e-6
-    steepness = sum(p.grad.square().sum() for p in model.parameters())
-    torch.optim.SGD(model.parameters(), lr=promised / steepness.item()).step()
-    assert (before - loss()).item() == pytest.approx(promised, rel=0.01)
+    assert_a_step_lowers_the_loss_as_promised(model, loss)
 
 
 # What an activation that normalises sees

@@ -1,5 +1,7 @@
 """Around the steps of an image classifier: averaged weights, shared statistics, and each validation image once."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -137,6 +139,7 @@ def test_an_image_that_cannot_be_read_is_in_no_figure():
 
 def test_images_that_vanish_during_a_run_end_it_in_a_line(tmp_path):
     validation = ImageValidation(tmp_path / "validation.npy", every=1)
-    validation._keep(np.zeros(5))
+    trainer = SimpleNamespace(is_global_zero=True, global_step=1, loggers=[])  # all that keeping needs
+    validation.keep(trainer, np.zeros(5))
     with pytest.raises(DataError, match=r"^4 validation images can be read, but 5 when this run was first validated"):
-        validation._keep(np.zeros(4))
+        validation.keep(trainer, np.zeros(4))

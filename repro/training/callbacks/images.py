@@ -1,6 +1,5 @@
 """What happens around a step of an image classifier, in this order: statistics, averaging, ..., validation."""
 
-import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,11 +12,9 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from repro.data.images.batches import ImageData
 from repro.errors import DataError
-from repro.paths import write_whole
 from repro.training.averaging import flat, follow, share, statistics
 from repro.training.callbacks import at_step, due
-from repro.training.callbacks.metrics import log
-from repro.training.callbacks.validation import Validation, _of_all_ranks
+from repro.training.callbacks.validation import Validation, of_all_ranks
 from repro.training.image_classifier import ImageClassifier
 
 NOWHERE = -1  # the label of an image that is not counted
@@ -77,20 +74,16 @@ class ImageValidation(Validation):
         if not due(trainer, batch_idx, self.every):
             return
         losses, accuracies = evaluate(trainer.datamodule, _classifier(pl_module))  # type: ignore[attr-defined]
-        self._keep(losses)
-        if trainer.is_global_zero:
-            file = io.BytesIO()
-            np.save(file, np.stack(self.losses))
-            write_whole(self.path, file.getvalue())
-        log(trainer, {"validation_loss": float(losses.mean(dtype=np.float64)), **accuracies})
+        self.keep(trainer, losses, **accuracies)
 
-    def _keep(self, losses: np.ndarray[Any, Any]) -> None:
+    def keep(self, trainer: lightning.Trainer, losses: np.ndarray[Any, Any], **others: float) -> None:
+        """Add one evaluation, of as many images as those before."""
         if self.losses and len(losses) != len(self.losses[0]):
             raise DataError(
                 f"{len(losses)} validation images can be read, but {len(self.losses[0])} when this run was first "
                 "validated: expected the same files throughout a run"
             )
-        self.losses.append(losses)
+        super().keep(trainer, losses, **others)
 
 
 def evaluate(data: ImageData, module: ImageClassifier) -> tuple[np.ndarray[Any, Any], dict[str, float]]:
@@ -103,7 +96,7 @@ def evaluate(data: ImageData, module: ImageClassifier) -> tuple[np.ndarray[Any, 
         counted.append(present)
         for accuracy in accuracies.values():
             accuracy.update(logits, labels.where(present, NOWHERE))
-    every, seen = _of_all_ranks(torch.cat(losses)), _of_all_ranks(torch.cat(counted))
+    every, seen = of_all_ranks(torch.cat(losses)), of_all_ranks(torch.cat(counted))
     return every[seen].cpu().numpy(), {name: accuracy.compute().item() for name, accuracy in accuracies.items()}
 
 

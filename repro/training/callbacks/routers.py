@@ -52,8 +52,5 @@ def _row(routing: tuple[Routing, ...], top_k: int, assignments: int) -> dict[str
         "smallest_load": loads.min().item(),
         "dropped_tokens": assignments * len(routing) - counts.sum().item(),
     }
-    each = {f"load/{i}/{name}": function(layer).item() for i, layer in enumerate(loads) for name, function in BOUNDS}
-    return row | each
-
-
-BOUNDS = (("largest", torch.max), ("smallest", torch.min))
+    bounds = {"largest": loads.amax(-1).tolist(), "smallest": loads.amin(-1).tolist()}
+    return row | {f"load/{i}/{name}": load for name, layers in bounds.items() for i, load in enumerate(layers)}

@@ -40,22 +40,27 @@ class Validation(lightning.Callback):
         if not due(trainer, batch_idx, self.every):
             return
         assert isinstance(pl_module, LanguageModel)
-        self.losses.append(_evaluate(trainer.datamodule, pl_module))  # type: ignore[attr-defined]
+        self.keep(trainer, _evaluate(trainer.datamodule, pl_module))  # type: ignore[attr-defined]
+
+    def keep(self, trainer: lightning.Trainer, losses: np.ndarray[Any, Any], **others: float) -> None:
+        """Add one evaluation to ``validation.npy``, and log its mean with ``others``."""
+        self.losses.append(losses)
         if trainer.is_global_zero:
             file = io.BytesIO()
             np.save(file, np.stack(self.losses))
             write_whole(self.path, file.getvalue())
-        log(trainer, {"validation_loss": float(self.losses[-1].mean(dtype=np.float64))})
+        log(trainer, {"validation_loss": float(losses.mean(dtype=np.float64)), **others})
 
 
 def _evaluate(data: TextData, module: LanguageModel) -> np.ndarray[Any, Any]:
     module.eval()
     mine = torch.cat([module.sequence_losses(batch.to(module.device)) for batch in data.validation_batches()])
     module.train()
-    return _of_all_ranks(mine)[: data.validation_sequences].cpu().numpy()  # the last rank's share is padded
+    return of_all_ranks(mine)[: data.validation_sequences].cpu().numpy()  # the last rank's share is padded
 
 
-def _of_all_ranks(mine: Tensor) -> Tensor:
+def of_all_ranks(mine: Tensor) -> Tensor:
+    """``mine`` of every rank, one after the other; each has as many."""
     if not dist.is_initialized():
         return mine
     every = mine.new_empty(dist.get_world_size() * len(mine))
