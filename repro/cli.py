@@ -105,7 +105,10 @@ def run(
 @app.command()
 def smoke(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One recipe at the smoke's scale.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every admissible activation.")] = False,
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="Every family: all activations of dense and moe, ReLU and PolyNorm of the others."),
+    ] = False,
     on: On = "here",
 ) -> None:
     """Six activations side by side in a minute or two, then checks of the software."""
@@ -119,7 +122,10 @@ def prepare(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="such as python-stdlib", show_default=False)],
     settings: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="such as vocab_size=8192")] = None,
 ) -> None:
-    """Tokenise a data set into shards. Can be killed and started again at any moment."""
+    """Tokenise a data set into shards. Can be killed and started again at any moment.
+
+    Or copy a folder of images smaller, so that a run spends less on decoding: images path=FOLDER short_side=256
+    """
     from repro.data.start import start
 
     start(dataset, settings or (), console=_console())
@@ -147,15 +153,18 @@ def doctor() -> None:
 @app.command()
 def bench(
     what: Annotated[
-        str, typer.Argument(metavar="step|loader|activations|ffn", help="What to measure.", show_default=False)
+        str, typer.Argument(metavar="step|loader|images|activations|ffn", help="What to measure.", show_default=False)
     ],
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write the files named above there.")] = None,
 ) -> None:
     """Measure, as rows like those of data/measured/.
 
-    step: what the trainer adds to a training step on a CPU; bench.csv.
+    step: what the trainer adds to a training step on a CPU; bench.csv. On a GPU also steps of 1b, 1b7b and ResNet-50;
+    bench-training.csv.
 
     loader: tokens a second of one core, and the speed of tokenising; bench.csv.
+
+    images: images a second of one core, decoded and cropped, against the decoder alone; bench.csv.
 
     activations: PolyNorm and PolyReLU against their peers on a GPU; bench-activations.csv and activations.png.
 

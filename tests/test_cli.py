@@ -104,6 +104,11 @@ def test_plan_fits_80_columns(run, name):
     assert name in printed
 
 
+def test_a_plan_speaks_of_causal_attention_only_where_there_are_tokens(run):
+    assert "MFU (causal; a guess until measured)" in " ".join(run("plan", NAME, "--on", "gpu")[1].split())
+    assert "MFU (a guess until measured)" in " ".join(run("plan", "mlp-smoke-relu", "--on", "gpu")[1].split())
+
+
 def test_plan_is_for_this_machine_unless_another_is_named(run):
     assert run("plan", NAME) == run("plan", NAME, "--on", "here")
 
@@ -113,6 +118,12 @@ def test_help_is_no_mistake(run, arguments):
     code, printed, complaint = run(*arguments)
     assert (code, complaint) == (0, "")
     assert "Usage" in printed
+
+
+def test_the_smoke_says_what_all_of_it_is(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    said = " ".join(run("smoke", "--help")[1].split())
+    assert "Every family: all activations of dense and moe, ReLU and PolyNorm of the others." in said
 
 
 def test_the_overview_has_an_example_and_every_verb(run):

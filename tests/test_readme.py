@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -29,8 +30,13 @@ def commands():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where the commands run, one after the other, as a reader would."""
-    return tmp_path_factory.mktemp("reader")
+    """Where the commands run, one after the other, as a reader would, with images in ``FOLDER``."""
+    reader = tmp_path_factory.mktemp("reader")
+    for name in ("cat/1", "cat/2", "dog/1", "dog/2"):
+        path = reader / "FOLDER" / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (300, 400)).save(path)
+    return reader
 
 
 @pytest.mark.parametrize("command", [command for command in commands() if command not in ELSEWHERE])

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 
+import numpy as np
 import pytest
 
 from repro import cli
@@ -65,6 +66,50 @@ def test_ctrl_c_saves_and_says_how_to_go_on(run, monkeypatch):
     assert complaint == "repro: stopped after step 7 of 24, which is saved; the same command goes on from there\n"
     monkeypatch.setattr(LanguageModel, "training_step", training_step)
     assert train(run)[0] == 0
+
+
+def diverges(self, batch):
+    loss = self.decoder.norm.weight.sum() * float("nan")
+    return {"loss": loss, "cross_entropy": loss.detach(), "routing": ()}
+
+
+def test_a_run_that_diverges_is_a_result_which_the_same_command_only_tells_and_compare_reads(
+    run, tmp_path, monkeypatch
+):
+    train(run)
+    with monkeypatch.context() as patched:
+        patched.setattr(LanguageModel, "training_step", diverges)
+        code, _, complaint = run("run", "dense-smoke-relu", *OVERRIDES, "--on", "cpu")
+    assert (code, complaint.count("\n")) == (1, 1)
+    assert complaint.startswith("repro: stopped at step 11: 11 steps in a row had a gradient that was not finite")
+    (folder,) = tmp_path.glob("runs/dense-smoke-relu/*/seed-0")
+    assert run("run", "dense-smoke-relu", *OVERRIDES, "--on", "cpu") == (
+        1,
+        "",
+        f"repro: already diverged, at step 11: {folder.relative_to(tmp_path)}; with another lr it is another run\n",
+    )
+    other = next(tmp_path.glob("runs/dense-smoke-polynorm/*"))
+    assert "0: b diverged at step 11" in run("compare", str(other), str(folder))[1]
+    (pair,) = json.loads(run("compare", str(other), str(folder), "--json")[1])
+    assert (pair["difference"], pair["pairs"], pair["by_seed"]) == (None, 0, {"0": None})
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [
+        (5.25, "validation 5.2500 (nats per token) after 24 steps\n"),
+        (6.25, "validation 6.2500 (nats per token) after 24 steps\nvalidation is no better than a guess (6.2383)\n"),
+        (2.5e16, "validation 2.5e+16 (nats per token) after 24 steps\nvalidation is no better than a guess (6.2383)\n"),
+        (float("inf"), "validation not finite (nats per token) after 24 steps\nvalidation is no better than a guess"),
+        (float("nan"), "validation not finite (nats per token) after 24 steps\nvalidation is no better than a guess"),
+    ],
+)
+def test_a_run_that_ends_where_a_guess_is_says_so_now_and_later(run, monkeypatch, loss, told):
+    losses = np.full(32, loss, dtype=np.float32)
+    monkeypatch.setattr("repro.training.callbacks.validation._evaluate", lambda data, module: losses)
+    for said in (train(run), train(run)):
+        assert said[0] == 0
+        assert told in said[1]
 
 
 def test_compare_pairs_two_recipes_by_seed(run, tmp_path):

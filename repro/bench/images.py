@@ -25,7 +25,7 @@ GRAIN = 24  # of 255; with it files are of 110 kB, the mean of ImageNet's
 SIZE = 224  # pixels a side of a crop
 FILES = 256
 ROUNDS = 7
-CROPPED = {"size": SIZE, "test_size": SIZE, "test_resize": 256, "crop": "random-resized"}
+CROPPED = {"size": SIZE, "test_size": SIZE, "test_resize": 256, "crop": "random-resized", "interpolation": "bilinear"}
 
 
 def measure() -> Iterator[Figure]:

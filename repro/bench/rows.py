@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
+from repro.bench.timing import summary
 from repro.errors import ReproError
 from repro.training.record import versions
 
@@ -22,6 +24,35 @@ class Figure:
     def row(self, benchmark: str) -> dict[str, object]:
         """The figure as a row of the CSV."""
         return {"benchmark": benchmark, "case": self.case, "value": self.value, "unit": self.unit}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A measured number with its spread: the median, the 20th and the 80th percentile of ``rounds``, if it has any."""
+
+    case: str
+    unit: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    rounds: int | None = None
+
+    @classmethod
+    def of(cls, case: str, unit: str, samples: list[float]) -> Self:
+        """What ``samples``, one a round, come to."""
+        of = summary(samples)
+        return cls(case, unit, of.median, of.low, of.high, of.rounds)
+
+    def row(self) -> dict[str, object]:
+        """The reading as a row of the CSV; what it does not have is empty."""
+        return {
+            "case": self.case,
+            "value": self.value,
+            "p20": self.low,
+            "p80": self.high,
+            "unit": self.unit,
+            "rounds": self.rounds,
+        }
 
 
 def write(path: Path, benchmark: str, figures: Iterable[Figure]) -> None:

@@ -9,8 +9,8 @@ from rich.console import Console
 from repro.bench.rows import Figure, expect, write
 from repro.errors import ReproError, nearest
 
-NAMES = ("step", "loader", "activations", "ffn")
-FILE = "bench.csv"  # of step and loader
+NAMES = ("step", "loader", "images", "activations", "ffn")
+FILE = "bench.csv"  # of step, loader and images
 
 
 def start(what: str, *, out: Path | None, console: Console) -> None:
@@ -31,6 +31,8 @@ def start(what: str, *, out: Path | None, console: Console) -> None:
         from repro.bench import ffn
 
         ffn.start(out, console)
+    elif what == "step":
+        _step(out, console)
     else:
         _print(what, out, console)
 
@@ -47,15 +49,43 @@ def _prove(folder: Path) -> None:
         raise ReproError(f"--out {folder} cannot be written ({error.strerror}); name another folder") from error
 
 
+def _step(out: Path | None, console: Console) -> None:
+    """Training steps on a GPU, where there is one, and the trainer's overhead on a CPU."""
+    from repro.bench import training
+
+    if out:
+        _expect("step", out)
+        training.prove(out)
+    if not training.possible():
+        _print("step", out, console)
+        training.refuse(console)
+        return
+    training.start(out, console)
+    _print("step", out, console)
+
+
+def _expect(what: str, out: Path) -> None:
+    expect(out / FILE, Figure("", 0.0, "").row(what))
+
+
 def _print(what: str, out: Path | None, console: Console) -> None:
     if out:
-        expect(out / FILE, Figure("", 0.0, "").row(what))
+        _expect(what, out)
     measured = []
     for figure in _figures(what):
         console.print(f"{figure.case:56s} {figure.value:10.4g} {figure.unit}", highlight=False, soft_wrap=True)
         measured.append(figure)
     if out:
         write(out / FILE, what, measured)
+    if what == "images":
+        _judge(measured, console)
+
+
+def _judge(measured: list[Figure], console: Console) -> None:
+    from repro.bench import tables, targets
+
+    figures = {(figure.case, figure.unit): figure.value for figure in measured}
+    tables.print_targets(console, targets.judged(targets.IMAGES, figures))
 
 
 def _figures(what: str) -> Iterator[Figure]:
@@ -63,6 +93,10 @@ def _figures(what: str) -> Iterator[Figure]:
         from repro.bench import loader
 
         return loader.measure()
+    if what == "images":
+        from repro.bench import images
+
+        return images.measure()
     from repro.bench import step
     from repro.data.locate import ready
     from repro.recipe import LanguageRecipe, load, machine

@@ -1,6 +1,7 @@
-"""What the kernels are to reach, and whether they do: computed from the measurements."""
+"""What is to be reached, and whether it is: computed from the measurements."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from repro.bench.measurement import LEAST_BYTES, Case, Measurement
@@ -54,6 +55,51 @@ TARGETS = [
 
 
 @dataclass(frozen=True)
+class Bound:
+    """At least ``least`` and at most ``most`` of ``unit``, in every one of ``cases``."""
+
+    text: str
+    cases: tuple[str, ...]
+    unit: str
+    least: float = -math.inf
+    most: float = math.inf
+
+
+IMAGES = [
+    Bound(
+        "at least 400 images/s per core, decoded and cropped from JPEGs of 110 kB",
+        ("loader: decode, crop, flip",),
+        "images/s per core",
+        least=400,
+    ),
+    Bound(
+        "at least 90 % of what decoder and transforms do alone",
+        ("loader against decoder and transforms",),
+        "%",
+        least=90,
+    ),
+]
+
+_MIXTURE = tuple(
+    f"moe-1b7b-{activation}, forward + backward, extrapolated from 2 and 6 layers"
+    for activation in ("swiglu", "polynorm")
+)
+_RESNET = tuple(f"resnet50-imagenet-{activation}, training step" for activation in ("relu", "polynorm"))
+
+TRAINING = [
+    Bound("mixture of experts at least 27,000 tokens/s on an H100", _MIXTURE, "tokens/s", least=27_000),
+    Bound("mixture of experts if possible 35,000 tokens/s on an H100", _MIXTURE, "tokens/s", least=35_000),
+    Bound("ResNet-50 at least 2,500 images/s on an H100", _RESNET, "images/s", least=2_500),
+    Bound(
+        "PolyNorm at most 1.15 times ReLU's step in a ResNet-50",
+        ("resnet50-imagenet-polynorm over relu, training step",),
+        "times",
+        most=1.15,
+    ),
+]
+
+
+@dataclass(frozen=True)
 class Verdict:
     """A target, whether it was reached, and by which figure."""
 
@@ -69,6 +115,22 @@ def verdicts(measured: Sequence[Measurement], planned: Sequence[Case], absent: M
     be timed at. ``absent`` says why an implementation was not there.
     """
     return [_verdict(target, measured, planned, absent) for target in TARGETS]
+
+
+def judged(bounds: Iterable[Bound], figures: Mapping[tuple[str, str], float]) -> list[Verdict]:
+    """Every bound, at its worst case. ``figures`` are by case and unit; what is not among them was not measured."""
+    return [_judged(bound, figures) for bound in bounds]
+
+
+def _judged(bound: Bound, figures: Mapping[tuple[str, str], float]) -> Verdict:
+    found = [(figures[case, bound.unit], case) for case in bound.cases if (case, bound.unit) in figures]
+    if not found:
+        return Verdict(bound.text, UNKNOWN, "there is no figure")
+    value, case = max(found) if bound.least == -math.inf else min(found)
+    missing = len(bound.cases) - len(found)
+    outcome = MISSED if not bound.least <= value <= bound.most else PARTLY if missing else REACHED
+    without = f"; {missing} of {len(bound.cases)} cases without a figure" if missing else ""
+    return Verdict(bound.text, outcome, f"{value:.4g} {bound.unit} ({case}){without}")
 
 
 def _verdict(

@@ -82,7 +82,16 @@ class GpuClock:
 
 
 def interleaved(turns: Mapping[Key, Callable[[], Work]], clock: Clock, *, seconds: float) -> dict[Key, Timing]:
-    """Time every turn once a round, for ``seconds`` but for 20 rounds at least and 100 at most.
+    """Time every turn as :func:`rounds` does.
+
+    Raises:
+        TurnFailed: one of them raised.
+    """
+    return {key: summary(each) for key, each in rounds(turns, clock, seconds=seconds).items()}
+
+
+def rounds(turns: Mapping[Key, Callable[[], Work]], clock: Clock, *, seconds: float) -> dict[Key, list[float]]:
+    """Milliseconds of every turn, once a round, for ``seconds`` but for 20 rounds at least and 100 at most.
 
     A turn prepares, which is not timed, and returns the work that is.
 
@@ -98,7 +107,7 @@ def interleaved(turns: Mapping[Key, Callable[[], Work]], clock: Clock, *, second
             break
         for key, milliseconds in _round(turns, clock).items():
             samples[key].append(milliseconds)
-    return {key: _timing(each) for key, each in samples.items()}
+    return samples
 
 
 def _round(turns: Mapping[Key, Callable[[], Work]], clock: Clock) -> dict[Key, float]:
@@ -114,6 +123,7 @@ def _started(key: Key, prepare: Callable[[], Work], clock: Clock) -> Callable[[]
         raise TurnFailed(key) from error
 
 
-def _timing(milliseconds: list[float]) -> Timing:
+def summary(milliseconds: list[float]) -> Timing:
+    """The timing that samples make."""
     low, _, _, high = statistics.quantiles(milliseconds, n=5, method="inclusive")
     return Timing(statistics.median(milliseconds), low, high, len(milliseconds))

@@ -41,15 +41,19 @@ def _folder(text: str) -> Path:
 
 
 def _table(pairs: Sequence[Comparison]) -> Table:
-    view = Table(
-        box=None, header_style="bold", pad_edge=False, title="validation loss, nats per token", title_justify="left"
-    )
+    title = f"validation loss, nats per {pairs[0].unit}"
+    view = Table(box=None, header_style="bold", pad_edge=False, title=title, title_justify="left")
     for column in ("a", "b"):
         view.add_column(column)
     for column in ("seeds", "mean a - b"):
         view.add_column(column, justify="right")
     view.add_column("each seed's a - b")
     for pair in pairs:
-        each = "  ".join(f"{seed}: {difference:+.4f}" for seed, difference in pair.differences.items())
-        view.add_row(pair.a, pair.b, str(len(pair.differences)), f"{pair.row()['difference']:+.4f}", each)
+        each = {seed: _nats(difference) for seed, difference in pair.differences.items()} | pair.without
+        mean = "none" if pair.difference is None else _nats(pair.difference)
+        view.add_row(pair.a, pair.b, str(len(each)), mean, "  ".join(f"{seed}: {each[seed]}" for seed in sorted(each)))
     return view
+
+
+def _nats(difference: float) -> str:
+    return f"{difference:+.4g}" if abs(difference) >= 1000 else f"{difference:+.4f}"

@@ -8,7 +8,7 @@ from rich import progress as rich
 
 
 class Progress(Protocol):
-    """Called with the stage, and the bytes of it that are done; ``total`` is 0 where there is nothing to count."""
+    """Called with the stage, and the bytes or pieces done of it; ``total`` is 0 where there is nothing to count."""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show it."""
@@ -19,10 +19,15 @@ def silent(stage: str, done: int, total: int) -> None:
 
 
 @contextmanager
-def bars() -> Iterator[Progress]:
-    """One bar a stage, on a terminal, from the first stage on; gone when the work is done."""
-    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.DownloadColumn(), rich.TimeElapsedColumn())
-    live = rich.Progress(*columns, transient=True)
+def bars(counted: rich.ProgressColumn | None = None) -> Iterator[Progress]:
+    """One bar a stage, on a terminal, from the first stage on; gone when the work is done.
+
+    Args:
+        counted: how far a stage is; by default in bytes.
+    """
+    how_far = counted or rich.DownloadColumn()
+    times = (rich.TimeElapsedColumn(), rich.TimeRemainingColumn())
+    live = rich.Progress(rich.TextColumn("{task.description}"), rich.BarColumn(), how_far, *times, transient=True)
     live.disable = not live.console.is_terminal
     tasks: dict[str, rich.TaskID] = {}
 

@@ -5,7 +5,6 @@ each other with stride ``context``, so that every token but a shard's first is a
 as in both of the paper's codes, and never across shards: a shard's last ``(tokens - 1) % context`` tokens are left out.
 """
 
-import signal
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -16,9 +15,10 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from repro.data.corpora import Split
+from repro.data.loader import StepLoader
 from repro.data.manifest import Prepared
 from repro.data.order import StepBatches
 from repro.data.shards import Tokens
@@ -70,17 +70,6 @@ class TokenWindows(Dataset[Tensor]):
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_views"}
-
-
-class StepLoader(DataLoader[Tensor]):
-    """A loader whose position is the trainer's step: it has no state of its own, and says so to Lightning."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: where to go on follows from the optimizer step."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to restore."""
 
 
 class TextData(lightning.LightningDataModule):
@@ -172,27 +161,9 @@ class TextData(lightning.LightningDataModule):
 
     def _loader(self, windows: TokenWindows, batches: Any, workers: int) -> StepLoader:
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return StepLoader(
-            windows,
-            batch_sampler=batches,
-            num_workers=workers,
-            collate_fn=_as_it_is,
-            worker_init_fn=_undisturbed,
-            pin_memory=on_gpu,
-            generator=torch.Generator(),  # a loader draws a number for its workers; not from the model's generator
-        )
+        return StepLoader(windows, batches, workers=workers, on_gpu=on_gpu)
 
 
 def epochs(prepared: Prepared, tokens: int) -> float:
     """How often a run of so many tokens goes through the training split."""
     return tokens / prepared.tokens("train")
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-def _undisturbed(worker: int) -> None:
-    """Leave signals to the training process: a terminal sends Ctrl-C to its workers too, and it still needs them."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from repro import activations
@@ -18,13 +19,17 @@ if TYPE_CHECKING:
 
 
 def from_recipe(model: "Architecture") -> nn.Module:
-    """The network that ``model`` describes, with uninitialised weights on the current device."""
+    """The network that ``model`` describes, with uninitialised weights on the current device.
+
+    Convolutions have the memory format of the images, channels last: otherwise the gradient of each one that is not
+    1 x 1 would be copied into that of its weight at every step.
+    """
     from repro.recipe.controls import MLPModel, RNNModel
     from repro.recipe.images import ResNet
     from repro.recipe.schema import Model
 
     if isinstance(model, ResNet):
-        return classifier_from_recipe(model)
+        return classifier_from_recipe(model).to(memory_format=torch.channels_last)
     if isinstance(model, RNNModel):
         return recurrent_from_recipe(model)
     if isinstance(model, MLPModel):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from repro.models.resnet import Activation, _maker
+from repro.models.sites import Activation, maker
 
 if TYPE_CHECKING:
     from repro.recipe.controls import MLPModel
@@ -35,7 +35,7 @@ class MLP(nn.Module):
 
     def __init__(self, *, inputs: int, classes: int, width: int, n_layers: int, activation: Activation) -> None:
         super().__init__()
-        new = _maker(activation)
+        new = maker(activation)
         self.layers = nn.ModuleList(MLPLayer(width if i else inputs, width, new()) for i in range(n_layers))
         self.fc = nn.Linear(width, classes)
 

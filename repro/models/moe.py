@@ -126,12 +126,12 @@ class MoE(nn.Module):
 
 
 def _routing(logits: Tensor, probabilities: Tensor, ends: Tensor) -> Routing:
-    entropy = -(probabilities * logits.log_softmax(-1)).sum(-1).mean()
+    log_p = logits.detach().log_softmax(-1)
     return Routing(
         counts=ends.diff(prepend=ends.new_zeros(1)).float(),
         probability=probabilities.mean(0),
         z=logits.logsumexp(-1).square().mean(),
-        entropy=entropy.detach(),
+        entropy=-(log_p.exp() * log_p).sum(-1).mean(),
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from repro.models.loss import next_token_loss
-from repro.models.resnet import Activation, _maker
+from repro.models.sites import Activation, maker
 from repro.models.transformer import Loss
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Recurrent(nn.Module):
 
     def __init__(self, *, vocab_size: int, d_model: int, n_layers: int, activation: Activation) -> None:
         super().__init__()
-        new = _maker(activation)
+        new = maker(activation)
         self.embed_tokens = nn.Embedding(vocab_size, d_model)
         self.layers = nn.ModuleList(RecurrentLayer(d_model, new()) for _ in range(n_layers))
         self.lm_head = nn.Linear(d_model, vocab_size, bias=False)

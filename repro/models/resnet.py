@@ -4,21 +4,19 @@ Convolutions and norms have torchvision's names, so that its weights load; the a
 the first convolution), and ``act1``, ``act2`` and ``act3`` (after the addition) in each block.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 
-from repro import activations
 from repro.errors import RecipeError, nearest
+from repro.models.sites import Activation, maker
 
 if TYPE_CHECKING:
     from repro.recipe import images
 
-Activation = str | Callable[[], nn.Module]
 Over = Callable[[nn.Module, Tensor], Tensor]
 
 EXPANSION = 4  # channels of a block's output to those of its 3 x 3 convolution
@@ -27,7 +25,7 @@ EXPANSION = 4  # channels of a block's output to those of its 3 x 3 convolution
 class ResNet(nn.Module):
     """A ResNet of bottleneck blocks with the stride in the 3 x 3 convolution ("v1.5"), as torchvision's.
 
-    Its initial weights are torchvision's too: see :func:`kaiming`.
+    Its initial weights are distributed as torchvision's by default: see :func:`kaiming`.
 
     Args:
         activation: a name of the table, or what makes a new module; never a module, whose coefficients all sites
@@ -41,7 +39,8 @@ class ResNet(nn.Module):
             channels-last memory are one without a copy; ``width``, a line of pixels of a channel, as the official
             README's class does when it is dropped into a convolutional network; ``chw``, the whole image; ``hw``, a
             channel of it. Others give the same values under each.
-        zero_init_residual: whether the last norm of each block begins at 0, so that the block begins as the identity.
+        zero_init_residual: whether the last norm of each block begins at 0, so that the block begins as the identity;
+            timm's default, not torchvision's.
 
     Shape:
         ``(batch, 3, height, width)`` to logits ``(batch, classes)``.
@@ -60,13 +59,13 @@ class ResNet(nn.Module):
         classes: int = 1000,
         sites: Literal["all", "inner"] = "all",
         norm_axes: Literal["channel", "width", "chw", "hw"] = "channel",
-        zero_init_residual: bool = True,
+        zero_init_residual: bool = False,
     ) -> None:
         super().__init__()
         _one_of("stem", stem, ("imagenet", "cifar"))
         _one_of("sites", sites, ("all", "inner"))
         _one_of("norm_axes", norm_axes, tuple(AXES))
-        new, self.over = _maker(activation), AXES[norm_axes]
+        new, self.over = maker(activation), AXES[norm_axes]
         imagenet = stem == "imagenet"
         self.conv1 = Convolution(3, width, 7, stride=2) if imagenet else Convolution(3, width, 3)
         self.bn1, self.act1 = nn.BatchNorm2d(width), new()
@@ -178,7 +177,7 @@ def resnet50(
     classes: int = 1000,
     sites: Literal["all", "inner"] = "all",
     norm_axes: Literal["channel", "width", "chw", "hw"] = "channel",
-    zero_init_residual: bool = True,
+    zero_init_residual: bool = False,
 ) -> ResNet:
     """A ResNet-50 with ``activation`` at its 49 sites; the options are those of :class:`ResNet`.
 
@@ -216,35 +215,6 @@ def _hw(activation: nn.Module, x: Tensor) -> Tensor:
 
 # An activation sees its row as the last dimension; what each gives for x, (batch, channels, height, width), is like x.
 AXES: dict[str, Over] = {"channel": _channel, "width": _width, "chw": _chw, "hw": _hw}
-
-
-def _maker(activation: Activation) -> Callable[[], nn.Module]:
-    """What makes the module of each site, after a look at two of them."""
-    if isinstance(activation, nn.Module):
-        kind = type(activation).__name__
-        raise RecipeError(f"activation is one {kind}, which all sites would share; expected a name or the class itself")
-    new = partial(activations.build, activation) if isinstance(activation, str) else activation
-    first, second = (new(), new()) if _takes(new) else (None, None)
-    if not isinstance(first, nn.Module):
-        expected = "a name of the table, or a class or function that makes a module without arguments"
-        raise RecipeError(f"activation must be {expected}, got {activation!r}")
-    if first is second:
-        raise RecipeError(f"activation makes the same {type(first).__name__} each time; each site needs a new one")
-    if not _takes(first.forward, "x"):
-        word = repr(activation) if isinstance(activation, str) else type(first).__name__
-        raise RecipeError(
-            f"activation {word} must take one input, as the sites of a ResNet have; a gated one takes two"
-        )
-    return new
-
-
-def _takes(function: Any, *args: object) -> bool:
-    """Whether ``function`` can be called with ``args``."""
-    try:
-        inspect.signature(function).bind(*args)
-    except (TypeError, ValueError):  # not callable or not so; built in, without a signature
-        return False
-    return True
 
 
 def _one_of(option: str, word: str, words: tuple[str, ...]) -> None:

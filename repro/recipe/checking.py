@@ -31,6 +31,7 @@ EXPECTED = {
     "less_than_equal": "{le} or less",
     "missing": "a longer list, such as [a, b]",
     "too_long": "a list of {max_length}",
+    "too_short": "a list of {min_length} or more",
 }
 
 

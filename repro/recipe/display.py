@@ -156,7 +156,8 @@ def _speed(plan: Plan) -> str:
     if rate is None or plan.hours is None:
         return "unknown, since it does not fit"
     cost = f", {_digits(plan.gpu_hours)} GPU-hours" if plan.gpu_hours is not None else ""
-    guess = f"{short(rate)} {item}/s at {plan.mfu:.0%} MFU (causal; a guess until measured)"
+    counted = "causal; " if plan.tokens else ""  # attention's part, which images do not have
+    guess = f"{short(rate)} {item}/s at {plan.mfu:.0%} MFU ({counted}a guess until measured)"
     return f"{guess}\n{duration(plan.hours)}{cost}"
 
 
@@ -165,7 +166,7 @@ def _differences(differences: Sequence[Difference], recipe: Recipe) -> Renderabl
         ran = isinstance(recipe, ResNetRecipe)
         return "not known: the paper's settings are not available to us" if ran else "the paper has no such run"
     if not differences:
-        return "none: these are the paper's values, and the official script's where the paper is silent"
+        return "none: these are the paper's values, and the official code's where the paper is silent"
     table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
     for column in ("key", "here", "the paper's run"):
         table.add_column(column)

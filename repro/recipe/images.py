@@ -8,17 +8,24 @@ from repro.recipe.schema import Architecture, Guard, Recipe, Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
+# A training image's part: ImageNet's random one, CIFAR's shift by up to four pixels, or none: only brought to its size.
+Crop = Literal["random-resized", "padded", "none"]
+
+
+# How an image is brought to its size. random: bilinear or bicubic by a coin, and in tests bicubic, as timm.
+Interpolation = Literal["bilinear", "random"]
+
 
 class ImageModel(Architecture):
     """A classifier."""
 
-    classes: PositiveInt
+    classes: Annotated[int, Field(ge=2)]
 
 
 class ResNet(ImageModel):
     """A ResNet of bottleneck blocks with a swappable activation; ResNet-50 is ``blocks=[3, 4, 6, 3]``, ``width=64``."""
 
-    blocks: Annotated[tuple[PositiveInt, ...], Field(strict=False)]  # of each stage
+    blocks: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]  # of each stage
     width: PositiveInt  # channels of the first stage's bottlenecks; each stage doubles them
     stem: Literal["imagenet", "cifar"]  # 7 x 7 with stride 2 and a pooling, or 3 x 3
     sites: Literal["all", "inner"]  # where the activation stands; inner leaves ReLU after the additions
@@ -35,9 +42,10 @@ class Images(Section):
     size: PositiveInt  # pixels a side, in training
     test_size: PositiveInt
     test_resize: PositiveInt  # of the shorter side, before the middle is cut out
-    crop: Literal["random-resized", "padded"]  # ImageNet's, or CIFAR's: four pixels of padding and a shift
+    crop: Crop
+    interpolation: Interpolation
     flip: bool
-    randaugment: Annotated[int, Field(ge=0, le=10)]  # magnitude of two operations an image; 0 is off
+    randaugment: Annotated[int, Field(ge=0, le=10)]  # mean magnitude of up to two operations an image; 0 is off
     mixup: NonNegativeFloat  # parameter of the beta distribution; 0 is off
     cutmix: NonNegativeFloat
     unreadable: Share  # of images that may be unreadable before it is an error
@@ -92,6 +100,14 @@ class ImageRecipe(Recipe):
         if self.budget.samples_per_step > self.data.images:
             raise ValueError(
                 f"budget.samples_per_step={self.budget.samples_per_step} is more than data.images={self.data.images}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _warms_up_in_time(self) -> Self:
+        if self.optim.warmup_epochs > self.budget.epochs:
+            raise ValueError(
+                f"optim.warmup_epochs={self.optim.warmup_epochs} is more than budget.epochs={self.budget.epochs}"
             )
         return self
 

@@ -114,6 +114,8 @@ def _words(name: str) -> tuple[str, str, str]:
     family, scale, activation = words
     _check_word(name, family, "family", families())
     _check_word(name, scale, "scale", scales(family))
+    if activation in rows() and activation not in admitted(family):
+        raise RecipeError(f"no recipe is called {name!r}: {_not_admitted(family, activation)}.{nearest(name, names())}")
     _check_word(name, activation, "activation", admitted(family))
     return family, scale, activation
 
@@ -175,7 +177,12 @@ def _check_activation(recipe: Recipe) -> None:
     if activation not in rows():
         raise RecipeError(f"{where}: no activation is called {activation!r}.{nearest(activation, rows())}")
     if activation not in admitted(recipe.family):
-        raise RecipeError(f"{where}: {recipe.family} takes no gated activation, and {activation} is one")
+        raise RecipeError(f"{where}: {_not_admitted(recipe.family, activation)}")
+
+
+def _not_admitted(family: str, activation: str) -> str:
+    why = "takes no gated activation, and {} is one" if rows()[activation].gated else "does not admit {}"
+    return f"{family} {why.format(activation)}"
 
 
 def _check_width(recipe: DecoderRecipe) -> None:

@@ -1,8 +1,9 @@
 """Memory of a training step on one device, by part, as the kit trains: no recomputation, cross-entropy in chunks.
 
-A GPU shards float32 weights, their gradients and AdamW's two moments over all devices and computes in bfloat16 on one
-gathered block at a time. A CPU holds all of them and computes in float32. What allocators round up and libraries hold
-is not counted: :mod:`repro.recipe.plan` fills only part of a device.
+Under ``layout.strategy=fsdp2`` devices share out float32 weights, their gradients and the optimizer's moments, and a
+GPU computes in bfloat16 on one gathered block at a time. Under ``ddp`` each device holds all of them. One CPU does too,
+and computes in float32. What allocators round up and libraries hold is not counted: :mod:`repro.recipe.plan` fills only
+part of a device.
 """
 
 from dataclasses import dataclass
@@ -26,9 +27,11 @@ class Memory:
 
     Attributes:
         weights: float32.
-        gradients: float32.
+        gradients: float32; under ddp twice, in the buckets that ranks average and, before a step's last micro-batch,
+            beside them.
         moments: AdamW's and LAMB's two or SGD's one, float32.
-        gathered: unsharded weights of the root and of two blocks, one of them fetched ahead, and one block's gradient.
+        gathered: unsharded weights of the root and of two blocks, one of them fetched ahead, and one block's gradient;
+            of an image classifier all weights and gradients. Under ddp nothing.
         activations: what autograd keeps from the forward pass.
         loss: a chunk of logits with what is computed from it, and the head's gradient.
     """
@@ -54,21 +57,23 @@ class Memory:
 
 def memory(recipe: Recipe, machine: Machine, micro_batch: int) -> Memory:
     """Memory on each device of ``machine`` with ``micro_batch`` sequences or images at a time."""
-    shard = 4 * count(recipe.model).total / machine.world_size / GB
     width = bytes_per_number(recipe, machine)
+    weights, gradients, optimizer = _states(recipe, machine)
+    gathered = _gathered(recipe, machine, width) / GB
     if isinstance(recipe, ImageRecipe):
         kept = micro_batch * activations_per_image(recipe, width) / GB
-        return Memory(copies(recipe) * shard, shard, moments(recipe) * shard, 0.0, kept, 0.0)
+        return Memory(weights, gradients, optimizer, gathered, kept, 0.0)
     assert isinstance(recipe, LanguageRecipe)
     tokens = micro_batch * recipe.data.context
-    return Memory(
-        weights=copies(recipe) * shard,
-        gradients=shard,
-        moments=moments(recipe) * shard,
-        gathered=_gathered(recipe.model, width) / GB if machine.accelerator == "cuda" else 0.0,
-        activations=tokens * activations_per_token(recipe.model, width) / GB,
-        loss=_loss(recipe.model, tokens, width) / GB,
-    )
+    kept = tokens * activations_per_token(recipe.model, width) / GB
+    return Memory(weights, gradients, optimizer, gathered, kept, _loss(recipe.model, tokens, width) / GB)
+
+
+def _states(recipe: Recipe, machine: Machine) -> tuple[float, float, float]:
+    """GB of weights, gradients and moments on each device."""
+    ddp, alone_on_cpu = recipe.layout.strategy == "ddp", machine.accelerator == "cpu" and machine.world_size == 1
+    held = 4 * count(recipe.model).total / (1 if ddp else machine.world_size) / GB
+    return copies(recipe) * held, (2 if ddp and not alone_on_cpu else 1) * held, moments(recipe) * held
 
 
 def copies(recipe: Recipe) -> int:
@@ -85,7 +90,8 @@ def activations_per_image(recipe: ImageRecipe, width: int) -> int:
     """Bytes that autograd keeps for one image, with ``width`` bytes a number.
 
     In a ResNet each convolution's output for its norm, and at each site of an activation ``kept`` tensors of that size
-    (the table; ReLU's after additions included); the image in the compute type, and the stem's pooling its places.
+    (the table; ReLU's after additions included); the image in the compute type, and what the stem's pooling found and
+    where.
     """
     model, image = recipe.model, 3 * recipe.data.size**2
     if isinstance(model, MLPModel):
@@ -106,25 +112,35 @@ def activations_per_token(model: TextModel, width: int) -> int:
     keeps q, k, v and its output: ``4 width d_model``; their input is the norm's. The FFN keeps ``kept`` tensors of its
     own width (the table of activations). The last norm is one more; its output waits twice for the chunked loss.
 
-    A mixture keeps that of each of a token's experts, their inputs and outputs, ``2 top_k width d_model``, and the
-    router's input, logits and probabilities in float32. Where queries and keys are normalised, both norms count.
+    A mixture keeps for each of a token's experts what an FFN does, its input, its output and four numbers of the
+    routing; the router keeps its input, logits and probabilities in float32. The norms before the router, of queries
+    and of keys need not keep their values after the scale: a copy goes on.
     """
     if isinstance(model, RNNModel):
         return recurrent.activations_per_token(model, width)
     assert isinstance(model, Model)
-    norm = (4 + 2 * width) * model.d_model
-    attention = 4 * width * model.d_model
+    scaled = width * model.d_model
+    norm = (4 + width) * model.d_model + scaled
     ffn = rows()[model.activation].kept * width * ffn_width(model)
-    norms = 2
+    layer = 2 * norm + 4 * scaled + ffn
     if isinstance(model, MoEModel):
-        norms += 2 * model.qk_norm
-        copies = 2 * model.top_k * width * model.d_model
-        ffn = model.top_k * ffn + copies + 4 * model.d_model + 3 * 4 * model.experts
-    return model.n_layers * (norms * norm + attention + ffn) + norm + width * model.d_model
+        router = 4 * model.d_model + 2 * 4 * model.experts
+        norms = norm + (1 + 2 * model.qk_norm) * (norm - scaled)
+        layer = norms + 4 * scaled + router + model.top_k * (ffn + 2 * scaled + 3 * 8 + 4)
+    return model.n_layers * layer + norm + scaled
 
 
-def _gathered(model: TextModel, width: int) -> int:
-    """FSDP2's unsharded weights, and a gradient in the compute type with its float32 copy to reduce."""
+def _gathered(recipe: Recipe, machine: Machine, width: int) -> int:
+    """FSDP2's unsharded weights, and a gradient in the compute type with its float32 copy to reduce.
+
+    A ResNet is one unit, gathered whole and in float32, from which autocast makes what it computes with; an MLP, of
+    units smaller than that, is counted alike.
+    """
+    model = recipe.model
+    if machine.accelerator == "cpu" or recipe.layout.strategy == "ddp":
+        return 0
+    if not isinstance(model, TextModel):
+        return 2 * 4 * count(model).total
     block = parameters.block(model) if isinstance(model, Model) else 2 * model.d_model**2
     root = 2 * model.vocab_size * model.d_model
     return width * (2 * block + root) + (width + 4) * block

@@ -9,7 +9,7 @@ from repro.errors import RecipeError
 from repro.recipe.counting import count, per_image, per_token
 from repro.recipe.families import MoERecipe
 from repro.recipe.flops import FlopsPerToken
-from repro.recipe.images import ImageRecipe
+from repro.recipe.images import ImageRecipe, ResNetRecipe
 from repro.recipe.memory import GB, Memory, copies, memory, moments
 from repro.recipe.parameters import Parameters, ffn_match_residual
 from repro.recipe.schema import LanguageRecipe, Machine, Model, Recipe
@@ -17,6 +17,8 @@ from repro.recipe.science import Difference, differences
 from repro.recipe.speed import mfu
 
 USABLE = 0.9  # of a device's memory; the rest is for the CUDA context, communication buffers and fragmentation
+
+NORMALISED = 32  # images that a batch norm sees at a time in torchvision V1; a plan far from it says so
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def plan(recipe: Recipe, machine: Machine) -> Plan:
         hours=hours,
         gpu_hours=hours * machine.world_size if hours and machine.accelerator == "cuda" else None,
         checkpoint_gb=4 * (copies(recipe) + moments(recipe)) * counted.total / GB,
-        notes=tuple(_notes(recipe, machine)),
+        notes=tuple(_notes(recipe, machine, found)),
         differences=differences(recipe),
     )
 
@@ -113,11 +115,16 @@ def _work(recipe: Recipe) -> Work:
     return Work(recipe.budget.tokens, per_token(recipe).causal)
 
 
-def _notes(recipe: Recipe, machine: Machine) -> Iterator[str]:
+def _notes(recipe: Recipe, machine: Machine, found: Fit | None) -> Iterator[str]:
     if isinstance(recipe, MoERecipe) and machine.synchronous_grouped_mm:
         yield (
             "the grouped product of experts waits for the processor on this device, which has no fused kernel for it "
             "(torch has one from compute capability 9.0 on): expect less than this speed"
+        )
+    if isinstance(recipe, ResNetRecipe) and found and not NORMALISED / 2 <= found.micro_batch <= 2 * NORMALISED:
+        yield (
+            f"a batch norm sees the micro-batch of one device, {found.micro_batch} images here and {NORMALISED} in "
+            "torchvision V1: results change with it, most of all where the images are few"
         )
 
 
@@ -168,6 +175,7 @@ def _item(recipe: Recipe) -> str:
 def _misfit(recipe: Recipe, machine: Machine, need: Memory) -> str:
     return (
         f"{recipe.name} does not fit on machine {machine.name!r}: one {_item(recipe)} at a time needs "
-        f"{need.total:.1f} GB on each device, {need.states:.1f} GB of it for float32 weights, gradients and moments; "
-        f"a device has {machine.memory_gb:.1f} GB ({USABLE:.0%} of it usable); --on chooses another"
+        f"{need.total:.1f} GB on each device, {need.states:.1f} GB of it for float32 weights, gradients and moments of "
+        f"{count(recipe.model).total:,} parameters; a device has {machine.memory_gb:.1f} GB ({USABLE:.0%} of it "
+        "usable); --on chooses another"
     )

@@ -23,9 +23,14 @@ class Convolution:
         return self.inputs * self.outputs * self.kernel * self.kernel
 
     def pixels(self, size: int) -> int:
-        """Of the output, from a square image of ``size``; a half of an odd side is rounded up."""
-        side = -(-size // (1 << self.halvings))
-        return side * side
+        """Of the output, from a square image of ``size``."""
+        return _pixels(size, self.halvings)
+
+
+def _pixels(size: int, halvings: int) -> int:
+    """Of a square image of ``size``, halved so often; a half of an odd side is rounded up."""
+    side = -(-size // (1 << halvings))
+    return side * side
 
 
 def convolutions(model: ResNet) -> Iterator[Convolution]:
@@ -78,11 +83,13 @@ def flops(model: ResNet, size: int) -> int:
 def activations(model: ResNet, size: int, width: int) -> int:
     """Bytes that autograd keeps for one image of ``size`` x ``size``, but for itself, with ``width`` bytes a number."""
     own, relu = rows()[model.activation].kept, rows()["relu"].kept
-    outputs = [each.outputs * each.pixels(size) for each in convolutions(model)]
-    stem, *others = outputs
-    total = (1 + own) * stem + (8 // width) * (stem // 4 if model.stem == "imagenet" else 0)
+    after = own if model.sites == "all" else relu
+    stem, *others = (each.outputs * each.pixels(size) for each in convolutions(model))
+    total = width * ((1 + own) * stem + features(model))
+    if model.stem == "imagenet":  # the pooling keeps places of 8 bytes, the convolution after it what was found there
+        total += (8 + width) * model.width * _pixels(size, halvings=2)
     for depth in model.blocks:
         for block in range(depth):
             first, middle, last, *shortcut = (others.pop(0) for _ in range(3 if block else 4))
-            total += (1 + own) * (first + middle) + (1 + (own if model.sites == "all" else relu)) * last + sum(shortcut)
-    return width * total
+            total += width * ((1 + own) * (first + middle) + (1 + after) * last + sum(shortcut))
+    return total - width * last * (after > 1)  # the average at the end does not need what it is taken of

@@ -139,6 +139,12 @@ class Checkpoints(Section):
     keep: PositiveInt
 
 
+class Layout(Section):
+    """How a model lies on several devices; changes no number but for rounding."""
+
+    strategy: Literal["fsdp2", "ddp"]  # shared out, gathered layer by layer as it is needed; or whole on each
+
+
 Precision = Literal["bf16", "fp32"]  # of the matrix products on a GPU; a CPU computes in float32
 
 
@@ -154,6 +160,7 @@ class Recipe(Section, abc.ABC):
     model: Architecture
     precision: Precision
     deterministic: bool  # on a GPU: only algorithms that give the same bits again, at some cost in speed
+    layout: Layout
     checkpoints: Checkpoints
     # The file that set each value, by dotted key. Not part of what the recipe is.
     origin: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
@@ -196,6 +203,15 @@ class LanguageRecipe(Recipe):
             raise ValueError(
                 f"model.vocab_size={self.model.vocab_size} is below the {smallest} tokens of "
                 f"data.tokenizer={self.data.tokenizer}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _is_sharded(self) -> Self:
+        if self.layout.strategy != "fsdp2":
+            raise ValueError(
+                f"layout.strategy={self.layout.strategy} is for images, whose classifiers compute in bfloat16 by "
+                "autocast; language models do so by the policy of layout.strategy=fsdp2"
             )
         return self
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from repro.errors import CheckFailed, Preempted
+from repro.errors import Preempted
 from repro.recipe.runs import read_metrics
 
 
@@ -25,6 +25,7 @@ class Arm:
         folder: the run folder, whose ``metrics.csv`` tells how far it is.
         steps: optimizer steps in all.
         interrupt_at: the step after which to ask it to stop and then start it again; None to leave it alone.
+        failed: how it ended, if that was with an error.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Arm:
     started: float = 0.0
     seconds: float | None = None
     interrupted: bool = False
+    failed: str | None = None
     latest: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -83,14 +85,13 @@ class Arm:
 def run_all(arms: Sequence[Arm], *, at_once: int, method: str, show: Callable[[], None]) -> None:
     """Run every arm to its end, ``at_once`` at a time, calling ``show`` a few times a second.
 
+    An arm that ends with an error says so in ``failed``, and the others go on.
+
     Args:
         arms: what to run.
         at_once: how many of them together.
         method: ``forkserver`` imports torch once for all of them; ``spawn`` starts each from nothing, as CUDA needs.
         show: called with nothing; the arms know how far they are.
-
-    Raises:
-        CheckFailed: an arm ended with an error; the others are asked to stop first.
     """
     multiprocessing.set_forkserver_preload(["repro.training.start"])
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a killed smoke stops its runs, as Ctrl-C does
@@ -138,5 +139,5 @@ def _ended(arm: Arm, method: str) -> bool:
     arm.seconds = time.monotonic() - arm.started
     if code:
         said = arm.log.read_text(errors="replace").strip().splitlines() or ["nothing"]
-        raise CheckFailed(f"{arm.name} ended with exit code {code} and said: {said[-1]} (all of it: {arm.log})")
+        arm.failed = f"exit code {code}, and the last that it said is\n{said[-1]}\nall of it: {arm.log}"
     return True

@@ -35,19 +35,15 @@ SLACK = {"dense": 0.1, "moe": 0.1, "rnn": 0.2, "resnet50": 0.2, "mlp": 0.2}
 
 @dataclass(frozen=True)
 class Floor:
-    """The loss of who knows nothing but ``known``, in nats."""
+    """A loss that an arm has to get below, in nats, and what one that does has shown."""
 
     name: str
-    known: str
+    shows: str
     loss: float
 
 
 def smoke(names: Sequence[str], machine: Machine, floor: Floor, *, out: Path, console: Console) -> list[Check]:
-    """Train every recipe of ``names`` once, and the last one a second time with an interruption, then check.
-
-    Raises:
-        CheckFailed: a run ended with an error.
-    """
+    """Train every recipe of ``names`` once, and the last one a second time with an interruption, then check."""
     arms = [_arm(name, machine, out) for name in names]
     twin = _arm(names[-1], machine, out / "interrupted", interrupt=True)
     at_once, method = _share(machine)
@@ -65,7 +61,7 @@ def table(arms: Sequence[Arm]) -> Table:
     images = any("samples" in arm.latest for arm in arms)
     rate = "samples_per_second" if images else "tokens_per_second"
     view = Table(box=None, header_style="bold", pad_edge=False)
-    view.add_column("arm", no_wrap=True)
+    view.add_column("arm")  # the one that gives way where a terminal is narrow
     columns = ("step", "loss", "validation", *(["top-1"] if images else []), "images/s" if images else "tokens/s")
     for column in (*columns, "memory", "left"):
         view.add_column(column, justify="right", no_wrap=True)
@@ -73,22 +69,25 @@ def table(arms: Sequence[Arm]) -> Table:
         view.add_row(
             arm.name,
             f"{arm.step}/{arm.steps}",
-            _figure(arm, "loss", "{:.3f}"),
-            _figure(arm, "validation_loss", "{:.3f}"),
+            _figure(arm, "loss", "{:#.4g}"),
+            _figure(arm, "validation_loss", "{:#.4g}"),
             *([_figure(arm, "top1", "{:.1%}")] if images else []),
             _figure(arm, rate, "{:,.0f}"),
             _figure(arm, "memory_gb", "{:.2f} GB"),
-            "done" if arm.seconds is not None else f"{arm.seconds_left:.0f} s" if arm.seconds_left else "",
+            _left(arm),
         )
     return view
 
 
 def checks(recipes: Sequence[Recipe], arms: Sequence[Arm], twin: Arm, floor: Floor) -> list[Check]:
-    """What a smoke has to show, from the files that its runs wrote."""
+    """What a smoke has to show, from the files that its runs wrote; of a run that failed, that it did."""
+    ended = [arm for arm in arms if not arm.failed]
+    every = {recipe.name: arm for recipe, arm in zip(recipes, arms, strict=True)}
+    every[f"{recipes[-1].name}, interrupted,"] = twin
     return [
-        _first_losses(recipes[0], arms),
-        _last_losses(arms, floor),
-        _resumed(arms[-1], twin),
+        *(Check(f"{name} comes to its end", False, arm.failed) for name, arm in every.items() if arm.failed),
+        *([_first_losses(recipes[0], ended), _last_losses(ended, floor)] if ended else []),
+        *([_resumed(arms[-1], twin)] if not (arms[-1].failed or twin.failed) else []),
         *([_matched(recipes)] if isinstance(recipes[0], DecoderRecipe) else []),
     ]
 
@@ -119,6 +118,12 @@ def _figure(arm: Arm, column: str, form: str) -> str:
     return form.format(float(arm.latest[column])) if column in arm.latest else ""
 
 
+def _left(arm: Arm) -> str:
+    if arm.seconds is not None:
+        return "failed" if arm.failed else "done"
+    return f"{arm.seconds_left:.0f} s" if arm.seconds_left else ""
+
+
 def _column(arm: Arm, column: str) -> list[float]:
     return [float(row[column]) for row in runs.read_metrics(arm.folder / "metrics.csv") if row[column]]
 
@@ -127,12 +132,12 @@ def _first_losses(recipe: Recipe, arms: Sequence[Arm]) -> Check:
     """That of a guess among all answers; logits that are not all equal add half their variance to it."""
     what, answers, more = _guess(recipe)
     expected = math.log(answers) + more
-    losses = [_column(arm, "loss")[0] for arm in arms]
-    worst = max(losses, key=lambda loss: abs(loss - expected))
+    losses = {arm.name: _column(arm, "loss")[0] for arm in arms}
+    worst = max(losses, key=lambda name: _ordered(abs(losses[name] - expected)))
     return Check(
         f"the first loss is that of a guess, ln {what} + {more:.1f}",
-        abs(worst - expected) <= SLACK[recipe.family],
-        f"expected {expected:.3f}, furthest {worst:.3f}",
+        abs(losses[worst] - expected) <= SLACK[recipe.family],
+        f"expected {expected:.3f}, furthest {losses[worst]:.3f} ({worst})",
     )
 
 
@@ -146,22 +151,28 @@ def _guess(recipe: Recipe) -> tuple[str, int, float]:
 
 
 def _last_losses(arms: Sequence[Arm], floor: Floor) -> Check:
-    worst = max(arms, key=lambda arm: _column(arm, "validation_loss")[-1])
-    loss = _column(worst, "validation_loss")[-1]
+    losses = {arm.name: _column(arm, "validation_loss")[-1] for arm in arms}
+    worst = max(losses, key=lambda name: _ordered(losses[name]))
     return Check(
-        f"every arm learned more than {floor.known}",
-        loss < floor.loss,
-        f"highest validation loss {loss:.3f} ({worst.name}), {floor.name} {floor.loss:.3f}",
+        f"every arm {floor.shows}",
+        _ordered(losses[worst]) < floor.loss,
+        f"highest validation loss {losses[worst]:#.4g} ({worst}), {floor.name} {floor.loss:.3f}",
     )
 
 
+def _ordered(loss: float) -> float:
+    """What is not finite is as bad as can be; ``max`` and ``<`` by themselves pass over some of it."""
+    return loss if math.isfinite(loss) else math.inf
+
+
 def _resumed(arm: Arm, twin: Arm) -> Check:
-    """Equality is to the bit: of the logged means, and of the validation loss of every sequence."""
-    logged = all(_column(arm, column) == _column(twin, column) for column in ("loss", "grad_norm", "lr"))
+    """Equality is to the bit: of the logged means, and of the validation loss of every sequence. NaN equals NaN."""
+    columns = ("loss", "grad_norm", "lr")
+    logged = all(np.array_equal(_column(arm, name), _column(twin, name), equal_nan=True) for name in columns)
     ours, theirs = (np.load(a.folder / "validation.npy") for a in (arm, twin))
     return Check(
         "an interrupted and resumed run equals the uninterrupted one to the bit",
-        twin.interrupted and logged and np.array_equal(ours, theirs),
+        twin.interrupted and logged and np.array_equal(ours, theirs, equal_nan=True),
         f"{ours.size:,} validation losses compared"
         if twin.interrupted
         else "the run ended before it could be interrupted",

@@ -50,27 +50,32 @@ def _family(arms: Sequence[str], where: Machine, out: Path, console: Console) ->
     floor, levels, what = _known(recipe)
     outcome = smoke(arms, where, floor, out=out, console=console)
     picture = out / f"curves-{recipe.family}.png"
-    plots.curves(
-        {load(arm).model.activation: runs.folder(load(arm), SEED, out) for arm in arms},
-        picture,
-        levels=levels,
-        title=f"{recipe.family}-{recipe.scale} on {what}, one seed: tests the software, not the paper",
-    )
+    drawn = {load(arm).model.activation: runs.folder(load(arm), SEED, out) for arm in arms}
+    drawn = {name: folder for name, folder in drawn.items() if _began(folder)}
     tell(outcome, console)
-    console.print(f"curves  {picture}\n", highlight=False, soft_wrap=True)
+    if drawn:
+        title = f"{recipe.family}-{recipe.scale} on {what}, one seed: tests the software, not the paper"
+        plots.curves(drawn, picture, levels=levels, title=title)
+        console.print(f"curves  {picture}\n", highlight=False, soft_wrap=True)
     return outcome
+
+
+def _began(folder: Path) -> bool:
+    metrics = folder / "metrics.csv"
+    return metrics.is_file() and bool(runs.read_metrics(metrics))
 
 
 def _known(recipe: Recipe) -> tuple[Floor, dict[str, float], str]:
     """What has to be beaten, the lines that the curves are drawn with, and the name of the data."""
     if isinstance(recipe, ImageRecipe):
         guess = math.log(recipe.model.classes)
-        return Floor("a guess", "nothing", guess), {"a guess": guess}, recipe.data.source
+        return Floor("a guess", "does better than a guess", guess), {"a guess": guess}, recipe.data.source
     assert isinstance(recipe, LanguageRecipe)
     with bars() as progress:
         entropy = ready(recipe.data, recipe.model.vocab_size, progress=progress).manifest.entropies
     levels = {"unigram entropy": entropy.unigram, "bigram entropy": entropy.bigram}
-    return Floor("unigram entropy", "how often a token occurs", entropy.unigram), levels, recipe.data.corpus
+    floor = Floor("unigram entropy", "learned more than how often a token occurs", entropy.unigram)
+    return floor, levels, recipe.data.corpus
 
 
 def _check(where: Machine) -> None:
@@ -84,10 +89,10 @@ def _check(where: Machine) -> None:
 
 
 def _arms(name: str | None, *, everything: bool) -> Sequence[str]:
-    """Names at the smoke's scale: that of the given recipe, every admissible one, or the six of the comparison.
+    """Names at the smoke's scale: that of the given recipe, those of every family, or the six of the comparison.
 
-    Of networks without a decoder's norms every admissible one is ReLU and PolyNorm: some of the others diverge there,
-    which `repro run` tells, and which is a result and no failure of the software.
+    Of networks without a decoder's norms only ReLU and PolyNorm: some of the others diverge there, which `repro run`
+    records, and which is a result and no failure of the software.
     """
     if name is not None:
         recipe = load(name)

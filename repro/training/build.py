@@ -11,9 +11,11 @@ from lightning.fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.strategies import Strategy
 
 from repro import models
 from repro.data.images.pictures import ImageSet
+from repro.data.loader import killed_workers_told
 from repro.data.manifest import Prepared
 from repro.recipe import Machine, Recipe, fingerprint, plan
 from repro.recipe.images import ImageRecipe
@@ -23,7 +25,9 @@ from repro.training.callbacks.guard import GradientGuard
 from repro.training.callbacks.metrics import EVERY, Metrics, Unit
 from repro.training.callbacks.saving import Interruption, Saving
 from repro.training.callbacks.seeds import StepSeed
+from repro.training.magnitudes_file import MagnitudesFile
 from repro.training.metrics_file import MetricsFile
+from repro.training.replicated import Replicated
 from repro.training.strategy import FSDP2, BareModel, filling
 
 Data = Prepared | ImageSet
@@ -41,7 +45,8 @@ class Training:
     def fit(self) -> None:
         """Train to the end of the budget, from the newest complete checkpoint if there is one."""
         try:
-            self.trainer.fit(self.module, datamodule=self.data, ckpt_path=self.checkpoint, weights_only=True)
+            with killed_workers_told():
+                self.trainer.fit(self.module, datamodule=self.data, ckpt_path=self.checkpoint, weights_only=True)
         except SystemExit:
             raise KeyboardInterrupt from None  # what Lightning makes of a Ctrl-C before the first step
 
@@ -108,17 +113,13 @@ def _trainer(
     callbacks: list[lightning.Callback],
     loggers: list[Logger],
 ) -> lightning.Trainer:
-    fill = filling(seed, models.distribution(recipe.model))
-    alone_on_cpu = machine.accelerator == "cpu" and machine.world_size == 1
-    autocast = isinstance(recipe, ImageRecipe)  # weights stay in float32, for the sake of the norms
-    precision = "fp32" if autocast or machine.accelerator == "cpu" else recipe.precision
     return lightning.Trainer(
-        strategy=BareModel(fill) if alone_on_cpu else FSDP2(fill, precision=precision),
+        strategy=_strategy(recipe, machine, seed=seed),
         accelerator=machine.accelerator,
         plugins=[_processes()],
         devices=machine.devices,
         num_nodes=machine.nodes,
-        precision="32-true",  # bfloat16 is the sharding policy's matter; weights stay float32
+        precision="32-true",  # bfloat16 is the sharding policy's or the module's matter; weights stay float32
         max_steps=recipe.steps,
         max_epochs=-1,
         accumulate_grad_batches=fit.accumulation,
@@ -134,6 +135,16 @@ def _trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _strategy(recipe: Recipe, machine: Machine, *, seed: int) -> Strategy:
+    fill = filling(seed, models.distribution(recipe.model))
+    if machine.accelerator == "cpu" and machine.world_size == 1:
+        return BareModel(fill)
+    if recipe.layout.strategy == "ddp":
+        return Replicated(fill)
+    autocast = isinstance(recipe, ImageRecipe)  # weights stay in float32, for the sake of the norms
+    return FSDP2(fill, precision="fp32" if autocast or machine.accelerator == "cpu" else recipe.precision)
 
 
 def _processes() -> ClusterEnvironment:
@@ -158,12 +169,18 @@ def _files(folder: Path, checkpoint: Path | None) -> list[Logger]:
     resumed_at = checkpoints.step_of(checkpoint) if checkpoint else 0
     return [
         MetricsFile(folder / "metrics.csv", resumed_at=resumed_at),
+        MagnitudesFile(folder / "magnitudes.csv", resumed_at=resumed_at),
         TensorBoardLogger(folder, name=None, version="tensorboard", purge_step=resumed_at + 1),
     ]
 
 
 def _quieten() -> None:
-    """Silence what Lightning says about itself; what a run has to say is said by us."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    for said in ("The `srun` command is available", ".*does not have many workers", ".*`LeafSpec`", ".*treespec"):
+    """Silence what Lightning and DDP say about themselves; what a run has to say is said by us."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    lightnings = ("The `srun` command is available", ".*does not have many workers", ".*`LeafSpec`", ".*treespec")
+    # torch 2.15 has another word for it, which 2.11 does not know. A 1 x 1 convolution of channels-last images gives a
+    # gradient that differs from its weight in the strides of dimensions of one number, which cost nothing.
+    ddps = ("`broadcast_buffers` is deprecated", "Grad strides do not match bucket view strides")
+    for said in (*lightnings, *ddps):
         warnings.filterwarnings("ignore", message=said)

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import json
+import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from lightning.pytorch.loggers import Logger
 
-from repro.errors import RunError
+from repro.errors import Diverged, RunError
 from repro.paths import write_whole
 from repro.recipe import Machine, Recipe
 from repro.recipe.runs import read_metrics
@@ -35,7 +36,10 @@ def run(
 ) -> None:
     """Train ``recipe`` to its end; a partial run goes on, a finished one is left as it is.
 
+    A divergence is a result too: it is recorded, and starting the run again only tells of it.
+
     Raises:
+        Diverged: training did not stay finite, now or when it was first run.
         RunError: the folder is in use, belongs to other data, or cannot be written.
         Preempted: a signal came; the checkpoint is written.
     """
@@ -46,29 +50,49 @@ def run(
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     with _writing(folder), _locked(folder):
         if is_complete(folder):
+            refuse_diverged(folder)
             return
         if is_first():
             record(folder, recipe, machine, data)
-        build(recipe, machine, data, seed=seed, folder=folder, loggers=list(loggers)).fit()
-        if is_first():
-            write_whole(folder / RESULT, json.dumps(_result(folder), indent=1) + "\n")
+        try:
+            build(recipe, machine, data, seed=seed, folder=folder, loggers=list(loggers)).fit()
+        except Diverged:
+            _write_result(folder, diverged=True)
+            raise
+        _write_result(folder)
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether the run in ``folder`` has reached the end of its budget."""
+    """Whether the run in ``folder`` has come to its result: it reached the end of its budget, or diverged."""
     return (folder / RESULT).is_file()
 
 
 def result(folder: Path) -> dict[str, Any]:
-    """The last losses of a finished run."""
+    """The last losses of a complete run, None for what is not finite; with ``diverged_at``, a step, if it diverged."""
     read: dict[str, Any] = json.loads((folder / RESULT).read_text())
     return read
 
 
-def _result(folder: Path) -> dict[str, Any]:
+def refuse_diverged(folder: Path) -> None:
+    """Raise Diverged if the complete run in ``folder`` did: the same numbers would come out again."""
+    step = result(folder).get("diverged_at")
+    if step is not None:
+        raise Diverged(f"already diverged, at step {step:,}: {folder}; with another lr it is another run")
+
+
+def _write_result(folder: Path, *, diverged: bool = False) -> None:
+    if not is_first():
+        return
     rows = read_metrics(folder / "metrics.csv")
-    last = {key: float(row[key]) for row in rows for key in RESULTS if row[key]}
-    return {"steps": int(rows[-1]["step"]), **last}
+    step = int(rows[-1]["step"])
+    last = {key: _finite(row[key]) for row in rows for key in RESULTS if row[key]}
+    content = {"steps": step, **({"diverged_at": step} if diverged else {}), **last}
+    write_whole(folder / RESULT, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def _finite(figure: str) -> float | None:
+    """None for what JSON has no number for."""
+    return float(figure) if math.isfinite(float(figure)) else None
 
 
 @contextlib.contextmanager

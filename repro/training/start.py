@@ -1,5 +1,6 @@
 """A run as a person sees it: what will happen, how far it is, how it ended."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from repro.training.build import Data, newest
 from repro.training.callbacks.progress import ProgressLine
 from repro.training.checkpoints import step_of
 from repro.training.ranks import is_first
-from repro.training.run import check, is_complete, result, run
+from repro.training.run import check, is_complete, refuse_diverged, result, run
 
 
 def start(name: str, overrides: Sequence[str], *, on: str, seed: int, out: Path | None, console: Console) -> None:
@@ -31,7 +32,8 @@ def start(name: str, overrides: Sequence[str], *, on: str, seed: int, out: Path 
     folder = runs.folder(recipe, seed, out)
     say = console if is_first() else Console(quiet=True)
     if is_complete(folder):
-        say.print(f"already complete: {folder}\n{_results(folder)}", highlight=False, soft_wrap=True)
+        refuse_diverged(folder)
+        say.print(f"already complete: {folder}\n{_results(folder, recipe)}", highlight=False, soft_wrap=True)
         return
     check(where)
     fit(recipe, where)  # what this machine cannot do is told before anything is written
@@ -42,9 +44,8 @@ def start(name: str, overrides: Sequence[str], *, on: str, seed: int, out: Path 
     _introduce(recipe, where, data, folder, done, say)
     run(recipe, where, data, seed=seed, folder=folder, loggers=[ProgressLine(say, steps=recipe.steps, done=done)])
     if is_first():
-        say.print(
-            f"complete: {_results(folder)}\ncurves: tensorboard --logdir {folder}", highlight=False, soft_wrap=True
-        )
+        told = f"complete: {_results(folder, recipe)}\ncurves: tensorboard --logdir {folder}"
+        say.print(told, highlight=False, soft_wrap=True)
 
 
 def _data(recipe: Recipe) -> Data:
@@ -100,9 +101,26 @@ def _described(recipe: Recipe, data: Data) -> str:
     )
 
 
-def _results(folder: Path) -> str:
+def _results(folder: Path, recipe: Recipe) -> str:
     last = result(folder)
+    validation, guess = last["validation_loss"], _guess(recipe)
     skipped = f", {last['skipped_steps']:.0f} steps skipped" if last["skipped_steps"] else ""
-    told = f"loss {last['loss']:.4f}, validation {last['validation_loss']:.4f} nats per "
-    told += f"image, top-1 {last['top1']:.2%}, top-5 {last['top5']:.2%}" if "top1" in last else "token"
-    return f"{told} after {last['steps']:,} steps{skipped}"
+    told = f"loss {_number(last['loss'])}, validation {_number(validation)} (nats per "
+    told += f"image), top-1 {last['top1']:.2%}, top-5 {last['top5']:.2%}" if "top1" in last else "token)"
+    told += f" after {last['steps']:,} steps{skipped}"
+    lost = validation is None or validation >= guess
+    return f"{told}\nvalidation is no better than a guess ({guess:.4f})" if lost else told
+
+
+def _number(loss: float | None) -> str:
+    if loss is None:
+        return "not finite"
+    return f"{loss:.4g}" if loss >= 1000 else f"{loss:.4f}"
+
+
+def _guess(recipe: Recipe) -> float:
+    """The loss of equal odds for every class or token."""
+    if isinstance(recipe, ImageRecipe):
+        return math.log(recipe.model.classes)
+    assert isinstance(recipe, LanguageRecipe)
+    return math.log(recipe.model.vocab_size)

@@ -1,8 +1,8 @@
 """How a model lies on its devices.
 
 One CPU process trains the bare model. GPUs at every world size, one included, and several CPU processes train it
-sharded by FSDP2. Both start from the same weights, write the same checkpoints and, on a CPU, give the same losses to
-the bit.
+sharded by FSDP2 or, where the recipe says so, whole on each (:mod:`repro.training.replicated`). All start from the same
+weights, write the same checkpoints and, in one process on a CPU, give the same losses to the bit.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lightning.fabric.utilities.types import _PATH
 
 
-class _DistributedCheckpoints(Strategy):
+class DistributedCheckpoints(Strategy):
     """Saves and restores through :mod:`repro.training.checkpoints`, after the model is on its devices."""
 
     global_rank: int
@@ -52,22 +52,23 @@ class _DistributedCheckpoints(Strategy):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: "_PATH", storage_options: Any = None) -> None:
         """Write a checkpoint from all ranks."""
-        state = checkpoints.state_of(self._trained, self.optimizers[0])
+        state = checkpoints.state_of(self.trained, self.optimizers[0])
         progress = {key: value for key, value in checkpoint.items() if key not in {"state_dict", "optimizer_states"}}
         checkpoints.write(Path(filepath), state, progress, rank=self.global_rank)
         self.barrier()
 
     def load_checkpoint(self, checkpoint_path: "_PATH", weights_only: bool | None = None) -> dict[str, Any]:
         """Fill model and optimizer, and return the rest of the checkpoint."""
-        return checkpoints.read(Path(checkpoint_path), self._trained, self.optimizers[0])
+        return checkpoints.read(Path(checkpoint_path), self.trained, self.optimizers[0])
 
     @property
-    def _trained(self) -> nn.Module:
-        assert self.model is not None
-        return self.model
+    def trained(self) -> nn.Module:
+        """The training module itself, whatever a strategy wraps it in."""
+        assert self.lightning_module is not None
+        return self.lightning_module
 
 
-class BareModel(_DistributedCheckpoints, SingleDeviceStrategy):
+class BareModel(DistributedCheckpoints, SingleDeviceStrategy):
     """One process on a CPU. ``fill`` gives the model's weights their initial values."""
 
     def __init__(self, fill: "Callable[[nn.Module], None]") -> None:
@@ -76,15 +77,15 @@ class BareModel(_DistributedCheckpoints, SingleDeviceStrategy):
 
     def setup(self, trainer: "lightning.Trainer") -> None:
         """Allocate and fill the weights, then what every strategy sets up."""
-        self._trained.to_empty(device=self.root_device)
-        self.fill(self._trained)
+        self.trained.to_empty(device=self.root_device)
+        self.fill(self.trained)
         super().setup(trainer)
 
     def teardown(self) -> None:
         """Nothing to move off the device: the model is on the CPU, or was never allocated if the run failed before."""
 
 
-class FSDP2(_DistributedCheckpoints, ModelParallelStrategy):
+class FSDP2(DistributedCheckpoints, ModelParallelStrategy):
     """Weights, gradients and optimizer state sharded over all ranks, each of which reads its own share of a batch.
 
     Lightning's strategy defaults to tensor parallelism inside a node and initialises shard by shard, which draws equal
@@ -109,12 +110,11 @@ class FSDP2(_DistributedCheckpoints, ModelParallelStrategy):
     def setup(self, trainer: "lightning.Trainer") -> None:
         """Shard the model, then allocate and fill each shard."""
         assert self.accelerator is not None
-        assert self.lightning_module is not None
         self.accelerator.setup(trainer)
-        for network in networks(self.lightning_module):
+        for network in networks(self.trained):
             shard(network, self.device_mesh, self.precision)
-        self._trained.to_empty(device=self.root_device)
-        self.fill(self._trained)
+        self.trained.to_empty(device=self.root_device)
+        self.fill(self.trained)
         self.barrier()
         self.setup_optimizers(trainer)
         self.setup_precision_plugin()
@@ -129,8 +129,9 @@ def shard(network: nn.Module, mesh: DeviceMesh, precision: str) -> None:
     """Shard ``network`` over ``mesh`` layer by layer, with ``precision`` for products and float32 for the weights.
 
     Activations that learn and routers are units of their own in float32: rounded to bfloat16, a coefficient of 1/3 is
-    off by 1e-3, and two experts may tie.
+    off by 1e-3, and two experts may tie. Convolutions lose their channels-last memory, which FSDP2 does not take.
     """
+    network.to(memory_format=torch.contiguous_format)
     # Inputs are not cast: the residual stream is in bfloat16 by itself, and rotations are to stay in float32.
     mixed = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False)
     products = mixed if precision == "bf16" else MixedPrecisionPolicy()

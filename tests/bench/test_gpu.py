@@ -1,12 +1,17 @@
 """What only a GPU can say: that events tick, that kernels and bytes are counted, and that a case is measured."""
 
+import io
+import time
+
 import pytest
 import torch
+from rich.console import Console
 
-from repro.bench import activations, cost, recompilation
+from repro.bench import activations, cost, recompilation, training
 from repro.bench.measurement import Case
 from repro.bench.timing import GpuClock, interleaved
 from repro.kernels.support import interpreting
+from tests.bench.test_training import SMALL, shrink
 
 pytestmark = [
     pytest.mark.gpu,
@@ -39,3 +44,18 @@ def test_a_case_is_measured(monkeypatch):
     assert ours.look.peak >= 4 * case.elements  # y and dx
     assert ours.look.deterministic
     assert ours.look.recompilations == "0 of 2"
+
+
+def test_training_steps_are_measured(monkeypatch, tmp_path):
+    wide = ["vocab_size=512", "d_model=256", "n_heads=2", "d_ff=384", "data.context=64", "tokenizer=bpe"]
+    monkeypatch.setitem(SMALL, "dense-1b", [*wide, "n_layers=1", "budget.tokens_per_step=4096"])
+    monkeypatch.setitem(SMALL, "moe-1b7b", [*wide, "experts=4", "top_k=2", "budget.tokens_per_step=4096"])
+    shrink(monkeypatch)
+    console = Console(file=io.StringIO(), width=80)
+    training.report(torch.device("cuda"), training._gpu(), GpuClock(), tmp_path, console, begun=time.perf_counter())
+    said = console.file.getvalue()
+    assert "out of memory" not in said
+    for found in ("dense-1b-polynorm, peak of a micro-batch", "moe-1b7b-swiglu, 6 layers, the same planned"):
+        assert found in said
+    assert (tmp_path / "bench-training.csv").is_file()
+    assert not torch.distributed.is_initialized()

@@ -1,5 +1,6 @@
 """Where the rows go is proved before anything is measured, and refused in one line."""
 
+import csv
 import os
 import tempfile
 from pathlib import Path
@@ -7,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from repro import cli
-from repro.bench import ffn, loader
+from repro.bench import ffn, images, loader, step
+from repro.bench.rows import Figure
 
 
 @pytest.fixture
 def refused(capsys, monkeypatch):
     """The line of a command that may not measure."""
     monkeypatch.setattr(loader, "measure", lambda: pytest.fail("it measured"))
+    monkeypatch.setattr(images, "measure", lambda: pytest.fail("it measured"))
+    monkeypatch.setattr(step, "measure", lambda *_: pytest.fail("it measured"))
     monkeypatch.setattr(ffn, "measure", lambda *_: pytest.fail("it measured"))
 
     def run(what, out):
@@ -32,7 +36,7 @@ def file(tmp_path):
     return tmp_path / "a-file"
 
 
-@pytest.mark.parametrize("what", ["loader", "activations", "ffn"])
+@pytest.mark.parametrize("what", ["loader", "images", "step", "activations", "ffn"])
 def test_a_file_is_no_folder(refused, file, what):
     assert refused(what, file) == f"repro: --out expects a folder, and {file} is a file; name a folder"
     assert file.read_text() == "mine"
@@ -54,7 +58,10 @@ def test_a_folder_that_cannot_be_written_is_refused(refused, monkeypatch, tmp_pa
     )
 
 
-@pytest.mark.parametrize(("what", "name"), [("loader", "bench.csv"), ("ffn", "bench-ffn.csv")])
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [("loader", "bench.csv"), ("images", "bench.csv"), ("ffn", "bench-ffn.csv"), ("step", "bench-training.csv")],
+)
 def test_a_file_that_cannot_be_appended_to_is_refused(refused, tmp_path, monkeypatch, what, name):
     path = tmp_path / name
     path.write_text("case,value\n")
@@ -76,6 +83,21 @@ def test_proving_leaves_nothing_behind(monkeypatch, tmp_path):
 def test_help_says_what_each_measures_and_writes(capsys):
     assert cli.status(["bench", "--help"]) == 0
     said = capsys.readouterr().out
-    for word in ("step:", "loader:", "activations:", "ffn:", "bench.csv", "bench-activations.csv", "activations.png"):
+    for word in ("step:", "loader:", "images:", "activations:", "ffn:"):
         assert word in said
-    assert "bench-ffn.csv" in said
+    for name in ("bench.csv", "bench-training.csv", "bench-activations.csv", "activations.png", "bench-ffn.csv"):
+        assert name in said
+
+
+def test_images_are_printed_written_and_judged(monkeypatch, capsys, tmp_path):
+    figures = [
+        Figure("loader: decode, crop, flip", 512.3456, "images/s per core"),
+        Figure("loader against decoder and transforms", 86.0, "%"),
+    ]
+    monkeypatch.setattr(images, "measure", lambda: iter(figures))
+    assert cli.status(["bench", "images", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in said[:2]] == [figure.case for figure in figures]
+    assert [line.split()[0] for line in said[4::2]] == ["reached", "missed"]
+    rows = list(csv.DictReader((tmp_path / "bench.csv").read_text().splitlines()))
+    assert [(row["benchmark"], row["value"]) for row in rows] == [("images", "512.3"), ("images", "86")]

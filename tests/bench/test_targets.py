@@ -3,7 +3,7 @@
 import pytest
 
 from repro.bench.measurement import Case, Measurement
-from repro.bench.targets import verdicts
+from repro.bench.targets import Bound, judged, verdicts
 from tests.bench.conftest import LARGE, made_up
 
 
@@ -108,3 +108,26 @@ def test_nothing_measured_is_said_of_every_target():
 @pytest.mark.parametrize("way", ["forward", "both"])
 def test_only_the_backward_pass_is_held_against_torch_compile(way):
     assert outcomes([*measured(ours=(1, 1, 2)), made_up(LARGE, "torch.compile", way, 0.1)])[4][0] == "not measured"
+
+
+FAST = Bound("fast", ("a", "b"), "images/s", least=10)
+LIGHT = Bound("light", ("a", "b"), "times", most=1.5)
+
+
+@pytest.mark.parametrize(
+    ("bound", "figures", "outcome", "found"),
+    [
+        (FAST, (10.0, 12.0), "reached", "10 images/s (a)"),
+        (FAST, (12.0, 9.876543), "missed", "9.877 images/s (b)"),
+        (LIGHT, (1.2, 1.5), "reached", "1.5 times (b)"),
+        (LIGHT, (1.6, 1.1), "missed", "1.6 times (a)"),
+        (FAST, (float("nan"), 12.0), "missed", "nan images/s (a)"),
+        (FAST, (11.0,), "partly", "11 images/s (a); 1 of 2 cases without a figure"),
+        (FAST, (9.0,), "missed", "9 images/s (a); 1 of 2 cases without a figure"),
+        (FAST, (), "not measured", "there is no figure"),
+    ],
+)
+def test_a_bound_is_judged_at_its_worst_case(bound, figures, outcome, found):
+    told = {(case, bound.unit): value for case, value in zip("ab", figures, strict=False)}
+    (verdict,) = judged([bound], told | {("b", "ms"): 5.0})
+    assert (verdict.target, verdict.outcome, verdict.found) == (bound.text, outcome, found)

@@ -30,7 +30,7 @@ def test_rounds_end_with_the_time_but_not_before_the_least_or_after_the_most(tic
 
 
 def test_a_timing_is_the_median_and_the_20th_and_80th_percentiles():
-    assert timing._timing([5.0, 1.0, 2.0, 4.0, 3.0, 100.0]) == Timing(3.5, 2.0, 5.0, 6)
+    assert timing.summary([5.0, 1.0, 2.0, 4.0, 3.0, 100.0]) == Timing(3.5, 2.0, 5.0, 6)
 
 
 def test_warming_up_is_not_counted(ticks):

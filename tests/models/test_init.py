@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from repro import activations
-from repro.models import Decoder, GatedFFN, PlainFFN
-from repro.models.init import initialise, small
+from repro.models import Decoder, GatedFFN, MoE, PlainFFN
+from repro.models.init import initialise, small, truncated
 
 D_MODEL, N_LAYERS = 64, 2
 
@@ -69,3 +69,51 @@ def test_norms_and_coefficients_start_as_the_paper_says():
 
 def test_the_1b_models_deviation_is_the_scripts_constant():
     assert math.sqrt(2 / (5 * 2048)) == pytest.approx(0.013975424859373685)
+
+
+@pytest.fixture(scope="module")
+def mixture():
+    model = Decoder(
+        vocab_size=100,
+        d_model=D_MODEL,
+        n_layers=N_LAYERS,
+        n_heads=4,
+        ffn=lambda: MoE(8, 2, D_MODEL, 96, activations.build("polynorm"), gated=False),
+        qk_norm=True,
+    )
+    initialise(model, 0, truncated(D_MODEL))
+    return model.state_dict()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "embed_tokens.weight",
+        "lm_head.weight",
+        "layers.0.self_attn.q_proj.weight",
+        "layers.1.self_attn.o_proj.weight",
+        "layers.0.mlp.gate.weight",
+        "layers.0.mlp.experts.up_proj",
+        "layers.1.mlp.experts.down_proj",
+    ],
+)
+def test_every_matrix_of_a_mixture_has_the_official_configurations_distribution(mixture, name):
+    """0.02 at a d_model of 2048 and in proportion here, cut at three deviations, which leaves 0.9866 of one."""
+    weight, std = mixture[name], 0.02 * math.sqrt(2048 / D_MODEL)
+    assert weight.std().item() == pytest.approx(0.9866 * std, rel=4 / math.sqrt(2 * weight.numel()))
+    assert weight.abs().max() <= 3 * std
+
+
+def test_a_mixtures_norms_and_coefficients_start_as_the_dense_models(mixture):
+    assert mixture["layers.0.self_attn.q_norm.weight"].eq(1).all()
+    assert mixture["layers.0.mlp.experts.act_fn.coeff"].tolist() == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3])
+
+
+def test_experts_differ(mixture):
+    first, second, *_ = mixture["layers.0.mlp.experts.up_proj"]
+    assert not torch.equal(first, second)
+
+
+def test_at_the_papers_width_the_deviation_is_the_official_configurations():
+    weight = truncated(2048)("any", torch.Size([512, 512]), torch.Generator().manual_seed(0))
+    assert weight.std().item() == pytest.approx(0.9866 * 0.02, rel=0.01)

@@ -87,6 +87,33 @@ def test_a_value_of_the_wrong_kind(override, message):
     assert refusal("dense-smoke-polynorm", override) == f"the command line: {message}"
 
 
+@pytest.mark.parametrize("name", ["dense-1b-relu", "moe-smoke-relu", "rnn-smoke-relu"])
+def test_a_language_model_is_sharded(name):
+    assert refusal(name, "strategy=ddp") == (
+        "the command line: layout.strategy=ddp is for images, whose classifiers compute in bfloat16 by autocast; "
+        "language models do so by the policy of layout.strategy=fsdp2"
+    )
+    assert refusal("resnet50-a3-relu", "strategy=pp") == (
+        "the command line: layout.strategy is 'pp'; expected 'fsdp2' or 'ddp'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("blocks=[]", "the command line: model.blocks is []; expected a list of 1 or more"),
+        ("blocks=[0]", "the command line: model.blocks holds 0; expected a number above 0"),
+        (
+            "warmup_epochs=10",
+            "the command line and recipes/resnet50/smoke.yaml: optim.warmup_epochs=10 is more than budget.epochs=3",
+        ),
+        ("interpolation=cubic", "the command line: data.interpolation is 'cubic'; expected 'bilinear' or 'random'"),
+    ],
+)
+def test_an_image_recipe_that_cannot_be(override, message):
+    assert refusal("resnet50-smoke-relu", override) == message
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

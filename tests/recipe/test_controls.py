@@ -70,7 +70,9 @@ def test_memory_of_the_recurrent_network_is_what_autograd_keeps(activation):
 @pytest.mark.parametrize("family", ["rnn", "mlp"])
 def test_every_plain_activation_has_a_smoke_and_no_gated_one(family):
     assert {name for name in names() if name.startswith(f"{family}-")} == {f"{family}-smoke-{word}" for word in PLAIN}
-    with pytest.raises(RecipeError, match=r"no recipe is called .*: no activation is called 'swiglu'"):
+    with pytest.raises(
+        RecipeError, match=rf"no recipe is called .*: {family} takes no gated activation, and swiglu is one"
+    ):
         load(f"{family}-smoke-swiglu")
 
 
@@ -102,5 +104,16 @@ def test_what_does_not_fit_is_told_in_one_line(family, overrides, text):
     assert "\n" not in str(refusal.value)
 
 
+def test_a_perceptron_sees_images_that_are_not_moved_unless_it_is_asked_to():
+    assert load("mlp-smoke-relu").data.crop == "none"
+    assert load("mlp-smoke-relu", ["crop=padded"]).data.crop == "padded"
+
+
 def test_a_perceptron_takes_images_of_another_size_when_its_inputs_follow():
     assert load("mlp-smoke-relu", ["size=28", "test_size=28", "inputs=2352"]).model.inputs == 2352
+
+
+@pytest.mark.parametrize("name", ["mlp-smoke-relu2", "rnn-smoke-relu"])
+def test_without_norms_a_large_gradient_is_clipped_and_not_taken_for_a_divergence(name):
+    """ReLU's RNN learns after norms of 500 times the typical one; the squared ReLU's MLP is watched as it grows."""
+    assert load(name).optim.guard.spike == 10_000

@@ -32,7 +32,7 @@ def test_a_family_may_admit_a_list(copied):
     base = copied / "dense" / "base.yaml"
     base.write_text(base.read_text().replace("admits: all ", "admits: [relu, polynorm] "))
     assert admitted("dense") == ("relu", "polynorm")
-    with pytest.raises(RecipeError, match="no activation is called 'gelu'"):
+    with pytest.raises(RecipeError, match=r"no recipe is called 'dense-1b-gelu': dense does not admit gelu\."):
         load("dense-1b-gelu")
 
 

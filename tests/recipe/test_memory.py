@@ -49,6 +49,29 @@ def test_states_are_16_bytes_a_parameter_over_all_devices():
         assert need.weights + need.gradients + need.moments == pytest.approx(21.527 / on.world_size, rel=1e-3)
 
 
+@pytest.mark.parametrize("name", ["resnet50-imagenet-relu", "mlp-smoke-relu"])
+def test_under_ddp_each_device_holds_all_states(name):
+    on = machine("gpu-x8")
+    alone, shared = memory(load(name), machine("gpu"), 1), memory(load(name), on, 1)
+    assert shared == alone
+    sharded = memory(load(name, ["layout.strategy=fsdp2"]), on, 1)
+    assert shared.weights == pytest.approx(8 * sharded.weights)
+    assert shared.moments == pytest.approx(8 * sharded.moments)
+
+
+def test_under_ddp_gradients_are_in_buckets_and_beside_them_and_nothing_is_gathered():
+    gpu, cpu = (memory(load("resnet50-imagenet-relu"), machine(name), 1) for name in ("gpu", "cpu"))
+    assert gpu.weights == cpu.weights == cpu.gradients == pytest.approx(4 * 25_557_032 / 1e9)
+    assert gpu.gradients == 2 * gpu.weights
+    assert gpu.gathered == 0
+
+
+def test_a_sharded_resnet_is_gathered_whole_with_its_gradient():
+    need = memory(load("resnet50-imagenet-relu", ["layout.strategy=fsdp2"]), machine("gpu-x8"), 1)
+    assert need.gathered == pytest.approx(2 * 4 * 25_557_032 / 1e9)
+    assert need.gradients == pytest.approx(4 * 25_557_032 / 8 / 1e9)
+
+
 def test_a_gpu_gathers_what_it_computes_with():
     need = memory(load("dense-1b-relu"), machine("a100-4x8"), 1)
     block, root = 50_597_888, 131_072_000

@@ -6,7 +6,7 @@ from repro.recipe import load
 from repro.recipe.parameters import count, ffn_width, gated_width
 
 PAPER = ["swiglu", "gelu", "relu", "polyrelu", "polynorm"]
-LADDER = ["4m", "10m", "25m", "124m", "350m"]
+LADDER = [("dense", "4m"), ("dense", "10m"), ("dense", "25m"), ("dense", "124m"), ("dense", "350m"), ("moe", "tiny")]
 
 
 @pytest.mark.parametrize("activation", PAPER)
@@ -42,6 +42,33 @@ def test_it_is_evaluated_on_the_tasks_of_table_1():
     assert tasks == ("arc_easy", "arc_challenge", "hellaswag", "piqa", "sciq", "winogrande")
 
 
+@pytest.mark.parametrize(("activation", "width"), [("swiglu", 1024), ("polynorm", 1536)])
+def test_the_mixture_is_that_of_table_6(activation, width):
+    recipe = load(f"moe-1b7b-{activation}")
+    model = recipe.model
+    assert (model.d_model, model.n_layers, model.n_heads, recipe.data.context) == (2048, 16, 16, 4096)
+    assert (model.experts, model.top_k, ffn_width(model)) == (64, 8, width)
+    assert recipe.paper_item == "Figures 3, 4; Tables 2, 3"
+
+
+def test_the_mixture_is_trained_as_section_4_2_says():
+    recipe = load("moe-1b7b-polynorm")
+    assert (recipe.optim.lr, recipe.optim.betas) == (4e-4, (0.9, 0.95))
+    assert (recipe.data.corpus, recipe.budget.tokens) == ("olmoe-mix-0924", 200_000_000_000)
+
+
+def test_what_section_4_2_leaves_out_is_the_official_configurations():
+    recipe = load("moe-1b7b-polynorm")
+    model, optim, balance = recipe.model, recipe.optim, recipe.balance
+    assert recipe.budget.tokens_per_step == 1024 * 4096
+    assert (optim.warmup_tokens, optim.schedule_tokens) == (2500 * 1024 * 4096, 5_000_000_000_000)
+    assert (optim.min_lr, optim.eps, optim.clip) == (4e-5, 1e-8, 1.0)
+    assert optim.weight_decay.model_dump() == {"matrices": 0.1, "embeddings": 0.1, "norms": 0.1}
+    assert (model.vocab_size, recipe.data.tokenizer, model.rope_theta, model.norm_eps) == (50_304, "olmo", 10_000, 1e-5)
+    assert (model.init, model.qk_norm, model.coefficients) == ("truncated", True, "layer")
+    assert (balance.load_balancing, balance.router_z, balance.scope) == (0.01, 0.001, "local")
+
+
 @pytest.mark.parametrize(
     ("activation", "item"),
     [
@@ -62,13 +89,20 @@ def test_a_gated_width_is_the_papers(plain, gated):
     assert gated_width(plain) == gated
 
 
-@pytest.mark.parametrize("scale", LADDER)
-def test_a_rung_of_the_ladder_follows_its_rule(scale):
-    recipe = load(f"dense-{scale}-relu")
-    lr = 0.00235 * (count(recipe.model).non_embedding / 108e6) ** (-1 / 3)
+@pytest.mark.parametrize(("family", "scale"), LADDER)
+def test_a_rung_of_the_ladder_follows_its_rule(family, scale):
+    recipe = load(f"{family}-{scale}-relu")
+    counted = count(recipe.model)
+    embeddings = counted.total - counted.non_embedding
+    lr = 0.00235 * ((counted.active - embeddings) / 108e6) ** (-1 / 3)
     assert recipe.optim.lr == pytest.approx(lr, rel=5e-4)
     assert recipe.optim.min_lr == pytest.approx(0.05 * recipe.optim.lr, rel=5e-4)
     assert recipe.optim.warmup_tokens == recipe.budget.tokens // 10
+
+
+def test_the_mixtures_rung_ends_with_its_cosine():
+    recipe = load("moe-tiny-relu")
+    assert recipe.optim.schedule_tokens == recipe.budget.tokens
 
 
 @pytest.mark.parametrize(

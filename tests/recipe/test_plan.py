@@ -86,8 +86,8 @@ def test_a_model_too_large_is_refused_by_fit_and_reported_by_plan():
     recipe, gpu = load("dense-13b-relu"), machine("gpu")
     message = (
         "dense-13b-relu does not fit on machine 'gpu': one sequence at a time needs 240.6 GB on each device, "
-        "208.3 GB of it for float32 weights, gradients and moments; a device has 80.0 GB (90% of it usable); "
-        "--on chooses another"
+        "208.3 GB of it for float32 weights, gradients and moments of 13,015,864,320 parameters; a device has 80.0 GB "
+        "(90% of it usable); --on chooses another"
     )
     with pytest.raises(RecipeError) as refused:
         fit(recipe, gpu)
@@ -122,3 +122,16 @@ def test_a_share_of_the_peak_stays_below_it(copied):
         "{about: x, device: NVIDIA H200, nodes: 1, devices: 8, expected_mfu: 1}"
     )
     assert mfu(load("dense-13b-relu"), machine("ideal")) == 1
+
+
+@pytest.mark.parametrize(("on", "images"), [("h100-8x8", 4), ("gpu", 256), ("gpu-x8", 32)])
+def test_a_plan_says_how_many_images_a_batch_norm_sees_where_that_is_far_from_the_sources(on, images):
+    planned = plan(load("resnet50-imagenet-relu"), machine(on))
+    assert planned.fit.micro_batch == images
+    said = [note for note in planned.notes if note.startswith("a batch norm sees the micro-batch of one device, ")]
+    assert len(said) == (images != 32)
+    assert all(f"{images} images here and 32 in torchvision V1" in note for note in said)
+
+
+def test_a_perceptron_has_no_batch_norm_to_speak_of():
+    assert plan(load("mlp-smoke-relu"), machine("cpu")).notes == ()

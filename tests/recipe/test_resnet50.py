@@ -1,12 +1,14 @@
 """The recipes of image classifiers hold the values of the sources that they name."""
 
 import pytest
+import torch
 import yaml
 
 from repro import paths
 from repro.recipe import listing, load, resnet
 from repro.recipe.loading import admitted, paper_items, paper_scale, scales
 from repro.recipe.table import rows
+from repro.training.image_optimizer import schedule
 
 SOURCES = ("torchvision V1", "timm", "He et al. 2016", "ours", "ILSVRC")
 
@@ -58,9 +60,28 @@ def test_a3_is_timms():
     optim, data = recipe.optim, recipe.data
     assert (optim.optimizer, optim.lr, optim.weight_decay, optim.clip) == ("lamb", 8e-3, 0.02, 1)
     assert (optim.schedule, optim.warmup_epochs, optim.loss, optim.label_smoothing) == ("cosine", 5, "binary", 0)
-    assert (data.size, data.test_size, data.test_resize) == (160, 224, round(224 / 0.95))
+    assert (data.size, data.test_size, data.test_resize, data.interpolation) == (160, 224, 235, "random")
     assert (data.mixup, data.cutmix, data.randaugment) == (0.1, 1, 6)
     assert (recipe.budget.epochs, recipe.budget.samples_per_step) == (100, 2048)
+
+
+def test_a3s_test_images_are_resized_as_timm_resizes_them():
+    timm = pytest.importorskip("timm.data.transforms_factory")
+    resize, crop, *_ = timm.transforms_imagenet_eval(224, crop_pct=0.95, interpolation="bicubic").transforms
+    data = load("resnet50-a3-relu").data
+    assert (resize.size, crop.size) == (data.test_resize, (data.test_size, data.test_size))
+
+
+def test_a3s_header_says_how_its_rate_differs_from_timms():
+    recipe = load("resnet50-a3-relu")
+    fraction = schedule(recipe.optim, epochs=recipe.budget.epochs, steps_per_epoch=recipe.steps_per_epoch)
+    timm = pytest.importorskip("timm.scheduler")
+    sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=recipe.optim.lr)
+    theirs = timm.CosineLRScheduler(sgd, t_initial=100, lr_min=1e-6, warmup_t=5, warmup_lr_init=1e-4)
+    theirs.step(50)
+    text = (paths.recipes() / "resnet50" / "a3.yaml").read_text()
+    for rate in (recipe.optim.lr * fraction(50 * recipe.steps_per_epoch), sgd.param_groups[0]["lr"]):
+        assert f"{1e3 * rate:.2f}e-3" in text
 
 
 def test_one_scale_is_the_papers_and_no_number_is_claimed_for_it():

@@ -24,6 +24,11 @@ def test_what_changes_no_number_keeps_the_fingerprint(override):
     assert fingerprint(load(NAME, [override])) == ORIGINAL
 
 
+def test_how_a_model_lies_on_devices_keeps_the_fingerprint():
+    name = "resnet50-smoke-relu"
+    assert fingerprint(load(name, ["strategy=fsdp2"])) == fingerprint(load(name, ["strategy=ddp"]))
+
+
 @pytest.mark.parametrize(
     "override",
     [

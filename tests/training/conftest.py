@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+import torch
 
 from repro.errors import Preempted
 from repro.recipe import machine
@@ -35,6 +36,13 @@ def assert_nearly_equal(ours, theirs):
     """Two runs that add the same numbers in another order; 24 steps were seen to differ by 1e-7."""
     ours, theirs = (np.array([[float(x or 0) for x in row] for row in numbers.rows]) for numbers in (ours, theirs))
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.fixture
+def one_process_group():
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
 
 
 @pytest.fixture

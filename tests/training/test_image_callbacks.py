@@ -12,8 +12,9 @@ from repro.data.images.glyphs import CLASSES, Glyphs
 from repro.data.images.pictures import ImageSet, Unreadable
 from repro.errors import DataError
 from repro.models.resnet import ResNet
+from repro.training import averaging
 from repro.training.averaging import flat, follow, share, statistics
-from repro.training.callbacks.images import ImageValidation, evaluate
+from repro.training.callbacks.images import ImageValidation, Statistics, _accuracy, evaluate
 from repro.training.image_classifier import ImageClassifier
 from tests.training.test_image_classifier import normalised, tiny
 
@@ -99,6 +100,35 @@ def test_statistics_that_are_not_finite_are_not_taken():
     assert torch.equal(flat(tensors), taken)
     assert tensors[0][1] == last[1]
     assert tensors[1][0] == 7
+
+
+def test_ranks_share_the_mean_of_their_statistics(monkeypatch):
+    ours, theirs = network(0), network(1)
+    others = flat(statistics(theirs))
+    monkeypatch.setattr(averaging.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(averaging.dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(averaging.dist, "all_reduce", lambda vector: vector.add_(others))
+    expected = (flat(statistics(ours)) + others) / 2
+    torch.testing.assert_close(share(statistics(ours), flat(statistics(ours))), expected)
+    torch.testing.assert_close(flat(statistics(ours)), expected)
+
+
+def test_a_step_shares_statistics_once_all_of_its_micro_batches_are_through():
+    module, callback = classifier(), Statistics()
+    trainer = SimpleNamespace(accumulate_grad_batches=2)
+    callback.on_train_start(trainer, module)
+    sound = flat(statistics(module.network))
+    module.network.bn1.running_mean[0] = float("nan")
+    callback.on_train_batch_end(trainer, module, None, None, 0)
+    assert module.network.bn1.running_mean[0].isnan()
+    callback.on_train_batch_end(trainer, module, None, None, 1)
+    assert torch.equal(flat(statistics(module.network)), sound)
+
+
+def test_of_fewer_than_five_classes_every_answer_is_among_the_first_five():
+    accuracy = _accuracy(3, 5)
+    accuracy.update(torch.eye(3), torch.tensor([2, 0, 1]))
+    assert accuracy.compute() == 1
 
 
 def test_each_validation_image_counts_once_and_its_loss_is_that_of_a_plain_loop():

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from repro.data.images.glyphs import CLASSES, Glyphs
-from repro.data.images.mixing import MEAN, STD
 from repro.data.images.pictures import ImageSet
 from repro.errors import Preempted
 from repro.models.resnet import ResNet
@@ -52,7 +52,8 @@ def classifier(changes=(), **options):
 
 
 def normalised(images):
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    """By the mean and the deviation of ImageNet's training images that torchvision and timm print."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     return (images / 255 - mean) / std
 
 
@@ -79,6 +80,13 @@ def test_the_binary_loss_wants_each_class_of_a_mixed_image_whole():
     assert binary_cross_entropy(logits, shares).item() == pytest.approx(wanted.item(), rel=1e-6)
 
 
+def test_a_recipe_s_binary_loss_is_what_is_minimised():
+    module, (images, labels) = classifier({"optim.loss": "binary"}), batch()
+    loss = module.loss(images, labels, step=0, part=0)
+    plain = F.binary_cross_entropy_with_logits(module.network(normalised(images)), F.one_hot(labels, 62).float())
+    assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
+
+
 def test_the_binary_loss_leaves_out_a_class_with_a_small_share_as_timms_does():
     loss = pytest.importorskip("timm.loss").BinaryCrossEntropy(target_threshold=0.2, smoothing=0)
     logits, shares = torch.randn(4, 5), torch.tensor([0.85, 0.15, 0, 0, 0]).expand(4, 5)
@@ -96,6 +104,17 @@ def test_mixing_is_a_function_of_seed_step_and_place_in_the_step(mixing):
     first = loss()
     assert loss() == first
     assert len({first, loss(step=4), loss(part=1), loss(seed=1)}) == 4
+
+
+def test_each_micro_batch_of_a_step_has_a_place_of_its_own_on_all_ranks(monkeypatch):
+    module, seen = classifier(), []
+    monkeypatch.setattr(module, "loss", lambda *_, **place: seen.append(place) or torch.zeros(()))
+    for rank in range(2):
+        for batch_idx in range(6):
+            module._trainer = SimpleNamespace(accumulate_grad_batches=3, global_rank=rank, global_step=batch_idx // 3)
+            module.training_step(batch(), batch_idx)
+    assert [place["step"] for place in seen] == 2 * [0, 0, 0, 1, 1, 1]
+    assert [place["part"] for place in seen] == 2 * [0, 1, 2] + 2 * [3, 4, 5]
 
 
 def test_a_mixed_batch_is_trained_on_the_same_shares_of_images_and_labels():
@@ -131,6 +150,7 @@ def test_a_cpu_computes_in_float32_whatever_the_recipe_says():
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 def test_a_gpu_convolves_in_bfloat16_and_keeps_weights_statistics_and_loss_in_float32():
     module = classifier({"precision": "bf16"}).cuda()
     seen = []

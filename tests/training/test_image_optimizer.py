@@ -64,6 +64,12 @@ def test_sgd_is_torchvisions_without_nesterovs_step():
     assert weight.weight.item() == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("name", ["lamb", "adamw"])
+def test_the_betas_are_the_momentum_and_the_default(name):
+    groups = optimizer(torch.nn.Linear(2, 2), optim(optimizer=name, momentum=0.8)).param_groups
+    assert {tuple(group["betas"]) for group in groups} == {(0.8, 0.999)}
+
+
 def test_lambs_step_has_the_length_of_the_weight_times_the_rate():
     layer = torch.nn.Linear(8, 8, bias=False)
     before = layer.weight.detach().clone()
@@ -106,3 +112,10 @@ def test_tenths_fall_every_thirty_epochs_as_torchvisions():
         assert values[epoch * EPOCH : (epoch + 1) * EPOCH] == pytest.approx(EPOCH * theirs.get_last_lr())
         theirs.optimizer.step()
         theirs.step()
+
+
+def test_tenths_are_counted_from_the_first_step_whatever_the_warm_up():
+    values = rates(61, schedule="step", warmup_epochs=5)
+    assert values[5 * EPOCH : 30 * EPOCH] == 25 * EPOCH * [1]
+    assert values[30 * EPOCH : 60 * EPOCH] == pytest.approx(30 * EPOCH * [0.1])
+    assert values[60 * EPOCH] == pytest.approx(0.01)

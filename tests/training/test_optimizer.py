@@ -29,6 +29,19 @@ def test_each_kind_decays_as_the_recipe_says(small, changes, expected):
     assert decay["layers.1.mlp.act_fn.coeff"] == 0.0
 
 
+@pytest.mark.parametrize("coefficients", ["layer", "expert"])
+def test_in_a_mixture_all_but_the_coefficients_decay(small, coefficients):
+    recipe = small({"model.coefficients": coefficients}, family="moe")
+    model = models.from_recipe(recipe.model)
+    decay = decay_of(model, adamw(model, recipe.optim))
+    assert {name for name, value in decay.items() if value == 0} == {
+        f"layers.{i}.mlp.experts.act_fn.coeff" for i in range(2)
+    }
+    assert set(decay.values()) == {0, 0.1}
+    assert decay["layers.0.self_attn.q_norm.weight"] == decay["embed_tokens.weight"] == 0.1
+    assert decay["layers.0.mlp.gate.weight"] == decay["layers.0.mlp.experts.up_proj"] == 0.1
+
+
 @pytest.mark.parametrize("activation", ["polynorm", "prelu", "xielu", "swiglu"])
 def test_every_parameter_is_trained_once(small, activation):
     model = models.from_recipe(small(activation=activation).model)

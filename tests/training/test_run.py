@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from repro.errors import Diverged, Preempted, RunError
+from repro.errors import Preempted, RunError
 from repro.recipe import machine, plan
 from repro.training import checkpoints
 from repro.training.language_model import LanguageModel
@@ -121,17 +121,6 @@ def test_a_step_that_is_not_finite_is_skipped_and_the_run_ends_finite(small, tra
     rows = train(small()).rows
     assert [row[-1] for row in rows if row[-1]][-1] == "1"
     assert np.isfinite([float(row[3]) for row in rows if row[3]]).all()
-
-
-def test_a_run_that_never_becomes_finite_is_stopped(small, prepared, tmp_path, monkeypatch):
-    def poisoned(self, batch):
-        loss = self.decoder.norm.weight.sum() * float("nan")
-        return {"loss": loss, "cross_entropy": loss.detach(), "routing": ()}
-
-    monkeypatch.setattr(LanguageModel, "training_step", poisoned)
-    with pytest.raises(Diverged, match="steps in a row"):
-        run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path)
-    assert not is_complete(tmp_path)
 
 
 def test_a_folder_in_use_is_refused(small, prepared, tmp_path):

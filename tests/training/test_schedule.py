@@ -2,6 +2,8 @@
 
 import pytest
 
+from repro.recipe import load
+from repro.training import text
 from repro.training.schedule import cosine_with_warmup
 
 PEAK, FLOOR = 3e-4, 1.5e-5
@@ -31,3 +33,10 @@ def test_ends_at_the_papers_floor_and_stays(rate):
 
 def test_without_warm_up_starts_at_the_peak():
     assert cosine_with_warmup(warmup=0, total=10, floor=0.05)(0) == 1
+
+
+def test_the_papers_mixture_ends_long_before_its_cosine():
+    module = text.module(load("moe-1b7b-polynorm"))
+    assert (module.warmup_steps, module.total_steps) == (2_500, 1_192_093)
+    fraction = cosine_with_warmup(warmup=module.warmup_steps, total=module.total_steps, floor=0.1)
+    assert fraction(load("moe-1b7b-polynorm").steps) == pytest.approx(0.997, abs=5e-4)

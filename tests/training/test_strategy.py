@@ -25,13 +25,6 @@ from tests.training.conftest import CALM, Numbers, assert_nearly_equal
 
 
 @pytest.fixture
-def one_process_group():
-    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
-
-
-@pytest.fixture
 def sharded(monkeypatch, one_process_group):
     """Has a CPU train by FSDP2 as a GPU does."""
     monkeypatch.setattr(building, "BareModel", lambda fill: FSDP2(fill, precision="fp32"))

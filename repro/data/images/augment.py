@@ -4,33 +4,36 @@ Parameters are drawn from a generator that is passed in, so that they are a func
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from torch import Tensor
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from repro.data.images.randaugment import randaugment
+from repro.recipe.images import Crop, Interpolation
 
 SCALE = (0.08, 1.0)  # of the image's area; this and the ratio as in torchvision and timm
 RATIO = (3 / 4, 4 / 3)  # width to height
 PADDING = 4  # pixels; He et al. 2016, section 4.2
+LINEAR, CUBIC = InterpolationMode.BILINEAR, InterpolationMode.BICUBIC
 
 
 @dataclass(frozen=True)
 class TrainView:
-    """A random crop of ``size`` pixels a side, then perhaps a flip, then perhaps two random operations."""
+    """A crop of ``size`` pixels a side, then perhaps a flip, then perhaps two random operations."""
 
     size: int
-    crop: Literal["random-resized", "padded"]
+    crop: Crop
     flip: bool
     randaugment: int  # magnitude; 0 is off
+    interpolation: Interpolation = "bilinear"
 
     def __call__(self, image: Tensor, rng: np.random.Generator) -> Tensor:
         """``(3, height, width)`` to ``(3, size, size)``."""
-        crop = random_resized_crop if self.crop == "random-resized" else padded_crop
-        view = crop(image, self.size, rng)
+        view = CROPS[self.crop](image, self.size, rng, self.interpolation)
         if self.flip and rng.random() < 0.5:
             view = view.flip(-1)
         return randaugment(view, self.randaugment, rng) if self.randaugment else view
@@ -38,25 +41,33 @@ class TrainView:
 
 @dataclass(frozen=True)
 class TestView:
-    """The middle of ``size`` pixels a side, after the shorter side was brought to ``resize`` pixels."""
+    """The middle of ``size`` pixels a side, after the shorter side was brought to ``resize`` pixels.
+
+    Nothing is drawn: what is interpolated at ``random`` in training is interpolated cubically here, as in timm.
+    """
 
     __test__ = False  # no test of pytest's, whatever its name
 
     size: int
     resize: int
+    interpolation: Interpolation = "bilinear"
 
     def __call__(self, image: Tensor) -> Tensor:
         """``(3, height, width)`` to ``(3, size, size)``."""
         if min(image.shape[1:]) != self.resize:
-            image = F.resize(image, [self.resize], antialias=True)
+            mode = CUBIC if self.interpolation == "random" else LINEAR
+            image = F.resize(image, [self.resize], mode, antialias=True)
         middle: Tensor = F.center_crop(image, [self.size])
         return middle
 
 
-def random_resized_crop(image: Tensor, size: int, rng: np.random.Generator) -> Tensor:
+def random_resized_crop(
+    image: Tensor, size: int, rng: np.random.Generator, interpolation: Interpolation = "bilinear"
+) -> Tensor:
     """A random part of ``image``, brought to ``size`` pixels a side."""
     top, left, height, width = _part(image.shape[1], image.shape[2], rng)
-    resized: Tensor = F.resized_crop(image, top, left, height, width, [size, size], antialias=True)
+    mode = CUBIC if interpolation == "random" and rng.random() < 0.5 else LINEAR
+    resized: Tensor = F.resized_crop(image, top, left, height, width, [size, size], mode, antialias=True)
     return resized
 
 
@@ -75,10 +86,23 @@ def _part(height: int, width: int, rng: np.random.Generator) -> tuple[int, int, 
     return (height - h) // 2, (width - w) // 2, h, w
 
 
-def padded_crop(image: Tensor, size: int, rng: np.random.Generator) -> Tensor:
+def padded_crop(
+    image: Tensor, size: int, rng: np.random.Generator, interpolation: Interpolation = "bilinear"
+) -> Tensor:
     """``image``, brought to ``size`` if it is of another, moved by up to four pixels each way; black where it left."""
-    if image.shape[1:] != (size, size):
-        image = TestView(size, size)(image)
+    image = sized(image, size, rng, interpolation)
     top, left = rng.integers(2 * PADDING + 1, size=2)
     moved: Tensor = F.crop(image, int(top) - PADDING, int(left) - PADDING, size, size)
     return moved
+
+
+def sized(image: Tensor, size: int, rng: np.random.Generator, interpolation: Interpolation = "bilinear") -> Tensor:
+    """``image``, or the middle of it brought to ``size`` if it is of another; nothing is drawn."""
+    return image if image.shape[1:] == (size, size) else TestView(size, size, interpolation)(image)
+
+
+CROPS: dict[Crop, Callable[[Tensor, int, np.random.Generator, Interpolation], Tensor]] = {
+    "random-resized": random_resized_crop,
+    "padded": padded_crop,
+    "none": sized,
+}

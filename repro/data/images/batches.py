@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import lightning
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -13,7 +12,7 @@ from repro.data.images.order import EpochBatches, Numbers, in_order, steps_per_e
 from repro.data.images.pictures import ImageSet
 from repro.data.images.reading import Batch, TrainImages, ValidationImages
 from repro.data.images.tally import Tally
-from repro.data.text import StepLoader, _undisturbed
+from repro.data.loader import StepLoader
 from repro.errors import RunError
 from repro.recipe.images import Images
 
@@ -63,9 +62,9 @@ class ImageData(lightning.LightningDataModule):
         super().__init__()
         self.pictures, self.workers = pictures, images.workers
         self.samples_per_step, self.micro_batch, self.steps, self.seed = samples_per_step, micro_batch, steps, seed
-        self.steps_per_epoch = steps_per_epoch(len(pictures.train), samples_per_step)
-        self.train_view = TrainView(images.size, images.crop, images.flip, images.randaugment)
-        self.test_view = TestView(images.test_size, images.test_resize)
+        steps_per_epoch(len(pictures.train), samples_per_step)  # refuses a batch that no epoch has
+        self.train_view = TrainView(images.size, images.crop, images.flip, images.randaugment, images.interpolation)
+        self.test_view = TestView(images.test_size, images.test_resize, images.interpolation)
         self.train_tally = Tally(pictures.train, "training", images.unreadable)
         self.validation_tally = Tally(pictures.validation, "validation", images.unreadable)
 
@@ -123,19 +122,7 @@ class ImageData(lightning.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _loader(self, images: Dataset[Batch], numbers: Iterable[Numbers], tally: Tally, *, parts: int) -> ImageLoader:
-        loader = ImageLoader(
-            images,  # type: ignore[arg-type]
-            batch_sampler=numbers,  # type: ignore[arg-type]
-            num_workers=self.workers,
-            prefetch_factor=PREFETCHED if self.workers else None,
-            collate_fn=_as_it_is,
-            worker_init_fn=_undisturbed,
-            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
-            generator=torch.Generator(),  # a loader draws a number for its workers; not from the model's generator
-        )
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        loader = ImageLoader(images, numbers, workers=self.workers, on_gpu=on_gpu, prefetched=PREFETCHED)
         loader.tally, loader.parts = tally, parts
         return loader
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

@@ -46,9 +46,18 @@ def decode(raw: bytes) -> Tensor:
 def _by_pillow(raw: bytes) -> Tensor:
     try:
         with Image.open(io.BytesIO(raw)) as image:
-            return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+            return torch.from_numpy(np.array(_rgb(image))).permute(2, 0, 1)
     except Exception as error:  # damaged files raise OSError, SyntaxError, ValueError, struct.error and more
         raise Unreadable(_reason(error)) from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Pillow's conversion, but for greys of more than 8 bits, of which it makes white whatever is above 255."""
+    if image.mode in {"I", "F"}:
+        raise Unreadable(f"its numbers of 32 bits, mode {image.mode}, do not say what is white")
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def _reason(error: Exception) -> str:

@@ -94,8 +94,12 @@ class _Classes:
 
 
 def images_below(root: Path) -> Iterator[str]:
-    """Image files at any depth below ``root``, by their suffix and named below it; hidden ones are left out."""
-    for place, below, files in os.walk(root, followlinks=True):
+    """Image files at any depth below ``root``, by their suffix and named below it; hidden ones are left out.
+
+    Raises:
+        DataError: a folder may not be read.
+    """
+    for place, below, files in os.walk(root, followlinks=True, onerror=_refuse):
         below[:] = sorted(name for name in below if not name.startswith("."))
         for file in sorted(files):
             if file.lower().endswith(SUFFIXES) and not file.startswith("."):
@@ -133,7 +137,7 @@ def _classes(root: Path) -> _Classes:
     """The class folders of ``root``.
 
     Raises:
-        DataError: there are none, or one is empty.
+        DataError: there are none, or one, or one is empty.
     """
     classes = {name: list(images_below(root / name)) for name in _folders(root)}
     if not any(classes.values()):
@@ -143,6 +147,10 @@ def _classes(root: Path) -> _Classes:
     for name, files in classes.items():
         if not files:
             raise DataError(f"the class folder {root / name} holds no images: expected files such as 1.jpg or 1.png")
+    if len(classes) == 1:
+        (name,) = classes
+        meant = f"; is data.path={root / name} meant?" if _folders(root / name) else ""
+        raise DataError(f"{root} has one class folder, {name}: expected two or more{meant}")
     return _Classes(root, classes)
 
 
@@ -151,6 +159,10 @@ def _folders(root: Path) -> list[str]:
     if not root.is_dir():
         return []
     return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def _check(root: Path) -> None:

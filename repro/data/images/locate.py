@@ -22,9 +22,10 @@ def locate(images: Images, classes: int) -> ImageSet:
     """
     opened = _open(images)
     if len(opened.classes) != classes:
+        also = f" data.images={len(opened.train)}" if len(opened.train) != images.images else ""
         raise DataError(
             f"{opened.name} has {len(opened.classes)} classes and the recipe model.classes={classes}: "
-            f"set model.classes={len(opened.classes)}, or data.path to images of {classes} classes"
+            f"set model.classes={len(opened.classes)}{also}, or data.path to images of {classes} classes"
         )
     if len(opened.train) != images.images:
         raise DataError(

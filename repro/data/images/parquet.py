@@ -1,6 +1,7 @@
 """ImageNet as Hugging Face lays it out: parquet files with a column of images and one of labels."""
 
 import re
+import sys
 from pathlib import Path
 
 import datasets
@@ -67,6 +68,14 @@ def _load(name: str) -> datasets.DatasetDict:
         raise DataError(
             f"data.path={name}: expected a folder of parquet files, or a name on the hub such as {HUB_NAME}"
         )
+    if Path(name).is_dir() and not any(Path(name).rglob("*.parquet")):
+        raise DataError(
+            f"data.path={name} holds no parquet files: expected train-*.parquet and validation-*.parquet below it; "
+            "data.source=folder reads class folders of images"
+        )
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it logs as an error it also raises
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
     try:
         return datasets.load_dataset(name)
     except Exception as error:  # of datasets, pyarrow, the hub's client and the network

@@ -1,8 +1,9 @@
 """Smaller copies of images, so that a run spends its processors on something else than decoding."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,15 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from repro.data.images.claim import claimed
 from repro.data.images.decode import decode, read
 from repro.data.images.folder import images_below
 from repro.data.images.pictures import Unreadable
+from repro.data.progress import Progress, silent
 from repro.errors import DataError
 from repro.paths import write_whole
 
+LONGEST = 65_500  # pixels of a side that Pillow writes in a JPEG; what is longer is copied as it is
 _AT_A_TIME = 1000  # files handed to the threads, which otherwise queue all of a million
 
 
@@ -29,7 +33,15 @@ class Resized:
     unreadable: tuple[tuple[str, str], ...]  # names, and why; they are left out
 
 
-def resize(folder: Path, out: Path, *, short_side: int = 256, quality: int = 90, workers: int = 1) -> Resized:
+def resize(
+    folder: Path,
+    out: Path,
+    *,
+    short_side: int = 256,
+    quality: int = 90,
+    workers: int = 1,
+    progress: Progress = silent,
+) -> Resized:
     """Copy the images below ``folder`` to the same names below ``out``, with a shorter side of at most ``short_side``.
 
     They are written as JPEGs of ``quality``, whatever their suffix: the reader looks at the content, and the split of
@@ -38,13 +50,14 @@ def resize(folder: Path, out: Path, *, short_side: int = 256, quality: int = 90,
 
     Args:
         folder: of images, at any depth.
-        out: another folder, not below ``folder``.
+        out: another folder, not below ``folder``, which holds nothing but such copies.
         short_side: pixels.
         quality: of the JPEGs, 1 to 100.
         workers: threads; decoding and resizing run beside each other.
+        progress: told of images.
 
     Raises:
-        DataError: ``folder`` has no images, ``out`` is in it, or the disk refuses.
+        DataError: ``folder`` has no images, ``out`` is in it, in use or holds something else, or the disk refuses.
     """
     if folder.resolve() in (out.resolve(), *out.resolve().parents):
         raise DataError(f"{out} is in {folder}: expected a folder elsewhere, or its copies would be copied next time")
@@ -53,11 +66,10 @@ def resize(folder: Path, out: Path, *, short_side: int = 256, quality: int = 90,
         raise DataError(f"{folder} holds no images: expected files such as cat/1.jpg at any depth below it")
     copy = partial(_copy, folder=folder, out=out, short_side=short_side, quality=quality)
     try:
-        outcomes = dict(zip(names, _in_threads(copy, names, workers), strict=True))
+        with claimed(out, f"path={folder.resolve()} short_side={short_side} quality={quality}"):
+            return _counted(copy, names, workers, progress)
     except OSError as error:
         raise DataError(f"cannot write to {out}: {error.strerror}; what is there is kept, start again") from error
-    unreadable = tuple((name, why) for name, why in outcomes.items() if isinstance(why, str))
-    return Resized(list(outcomes.values()).count(True), list(outcomes.values()).count(False), unreadable)
 
 
 def jpeg(image: Tensor, quality: int) -> bytes:
@@ -67,7 +79,18 @@ def jpeg(image: Tensor, quality: int) -> bytes:
     return file.getvalue()
 
 
-def _in_threads(copy: "partial[bool | str]", names: list[str], workers: int) -> Iterator[bool | str]:
+def _counted(copy: "partial[bool | str]", names: Sequence[str], workers: int, progress: Progress) -> Resized:
+    written, there, unreadable = 0, 0, []
+    with closing(_in_threads(copy, names, workers)) as outcomes:
+        for done, (name, outcome) in enumerate(zip(names, outcomes, strict=True), 1):
+            if isinstance(outcome, str):
+                unreadable.append((name, outcome))
+            written, there = written + (outcome is True), there + (outcome is False)
+            progress("copy", done, len(names))
+    return Resized(written, there, tuple(unreadable))
+
+
+def _in_threads(copy: "partial[bool | str]", names: Sequence[str], workers: int) -> Generator[bool | str, None, None]:
     with ThreadPoolExecutor(workers) as threads:
         for first in range(0, len(names), _AT_A_TIME):
             yield from threads.map(copy, names[first : first + _AT_A_TIME])
@@ -88,7 +111,7 @@ def _copy(name: str, *, folder: Path, out: Path, short_side: int, quality: int) 
 def _smaller(path: Path, short_side: int, quality: int) -> bytes:
     raw = read(path)
     image = decode(raw)
-    if min(image.shape[1:]) <= short_side:
+    height, width = image.shape[1:]
+    if min(height, width) <= short_side or max(height, width) > LONGEST:
         return raw
-    resized = F.resize(image, [short_side], antialias=True)
-    return jpeg(resized, quality)
+    return jpeg(F.resize(image, [short_side], antialias=True), quality)

@@ -35,19 +35,19 @@ class Tally:
         Raises:
             DataError: there are more than allowed.
         """
-        for index, why in unreadable:
-            if index in self.met:
-                continue
-            self.met[index] = why
-            if len(self.met) <= TOLD:
-                log.warning("%s is left out: %s", self.pictures.name(index), why)
+        new = {index: why for index, why in unreadable if index not in self.met}
+        before = len(self.met)
+        self.met |= new
         if len(self.met) > self.allowed:
             raise DataError(self._too_many())
+        for number, (index, why) in enumerate(list(new.items())[: max(0, TOLD - before)], before + 1):
+            rest = "; further ones are counted and not told" if number == TOLD else ""
+            name, limit = self.pictures.name(index), f"{number} of the {self.allowed} that may be"
+            log.warning("%s cannot be read and is left out, %s: %s%s", name, limit, why, rest)
 
     def _too_many(self) -> str:
-        total = len(self.pictures)
+        total, many = len(self.pictures), len(self.met)
         first = ", ".join(f"{self.pictures.name(index)} ({why})" for index, why in list(self.met.items())[:NAMED])
-        return (
-            f"{len(self.met)} of {total} {self.split} images ({len(self.met) / total:.2%}) cannot be read, "
-            f"more than data.unreadable={self.share:g} allows: {first}{', ...' if len(self.met) > NAMED else ''}"
-        )
+        limit = f"more than data.unreadable={self.share:g} allows" if many > self.share * total else "and none is left"
+        more = ", ..." if many > NAMED else ""
+        return f"{many} of {total} {self.split} images ({many / total:.2%}) cannot be read, {limit}: {first}{more}"

@@ -10,6 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from repro.training.callbacks import at_step
 from repro.training.callbacks.metrics import log
+from repro.training.magnitudes_file import MAGNITUDE
 
 
 class Magnitudes(lightning.Callback):
@@ -57,7 +58,7 @@ class Magnitudes(lightning.Callback):
         if seen:
             values = torch.stack(list(seen.values()))
             layers = (name.partition(".")[2] for name in seen)  # without the name of the network
-            row = {f"magnitude/{layer}": value for layer, value in zip(layers, values.tolist(), strict=True)}
+            row = {f"{MAGNITUDE}{layer}": value for layer, value in zip(layers, values.tolist(), strict=True)}
             log(trainer, row | {"largest_magnitude": values.max().item()})  # of torch's, so that one nan makes it nan
 
     def _logs(self, trainer: lightning.Trainer, step: int) -> bool:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from repro.errors import Diverged
 from repro.models.parameters import kinds
 from repro.training.callbacks import at_step, due
 from repro.training.callbacks.guard import GradientGuard
@@ -30,6 +31,8 @@ class Unit:
 
 class Metrics(lightning.Callback):
     """Logs the first step, then a row every :data:`EVERY` steps: means over the steps since the last row.
+
+    Of a run that diverges the last row is that of the step that it stopped at, with the loss of the steps before.
 
     Args:
         guard: knows the gradient's norm.
@@ -67,20 +70,31 @@ class Metrics(lightning.Callback):
             log(trainer, self._row(trainer))
             self.loss_sum, self.steps, self.steps_timed, self.started = 0.0, 0, 0, None
 
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Log where a run diverged, which every rank finds at the same step."""
+        if isinstance(exception, Diverged):
+            step = trainer.global_step + 1
+            log(trainer, self._state(trainer, step), step=step)
+
     def _row(self, trainer: lightning.Trainer) -> dict[str, float]:
         assert self.started is not None
-        loss = _mean_over_ranks(trainer, self.loss_sum) / self.steps
         rate = self.steps_timed * self.unit.a_step / (time.perf_counter() - self.started)
-        row = {
-            self.unit.name: trainer.global_step * self.unit.a_step,
-            "loss": loss,
+        row = self._state(trainer, trainer.global_step) | {f"{self.unit.name}_per_second": rate}
+        return row | ({"mfu": rate * self.unit.flops / self.peak_flops} if self.peak_flops else {})
+
+    def _state(self, trainer: lightning.Trainer, step: int) -> dict[str, float]:
+        """What holds at ``step``, without speeds; without a loss where none was computed since the last row."""
+        loss = _mean_over_ranks(trainer, self.loss_sum)
+        return {
+            self.unit.name: step * self.unit.a_step,
+            **({"loss": loss / self.steps} if self.steps else {}),
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "grad_norm": self.guard.norm,
             "skipped_steps": self.guard.skipped,
-            f"{self.unit.name}_per_second": rate,
             "memory_gb": peak_memory(trainer.strategy.root_device),
         }
-        return row | ({"mfu": rate * self.unit.flops / self.peak_flops} if self.peak_flops else {})
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
@@ -118,10 +132,10 @@ class Coefficients(lightning.Callback):
         log(trainer, values)
 
 
-def log(trainer: lightning.Trainer, values: dict[str, float]) -> None:
-    """Give ``values`` to every logger, at the current optimizer step."""
+def log(trainer: lightning.Trainer, values: dict[str, float], *, step: int | None = None) -> None:
+    """Give ``values`` to every logger, at ``step`` or the current optimizer step."""
     for logger in trainer.loggers:
-        logger.log_metrics(values, step=trainer.global_step)
+        logger.log_metrics(values, step=trainer.global_step if step is None else step)
 
 
 def peak_memory(device: torch.device) -> float:

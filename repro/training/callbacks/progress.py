@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 _SHOWN = {
-    "loss": "loss {:.3f}",
-    "validation_loss": "validation {:.3f}",
+    "loss": "loss {:#.4g}",
+    "validation_loss": "validation {:#.4g}",
     "top1": "top-1 {:.1%}",
     "tokens_per_second": "{:,.0f} tok/s",
     "samples_per_second": "{:,.0f} images/s",

@@ -50,7 +50,7 @@ def _row(routing: tuple[Routing, ...], top_k: int, assignments: int) -> dict[str
         "router_entropy": torch.stack([r.entropy for r in routing]).mean().item(),
         "largest_load": loads.max().item(),
         "smallest_load": loads.min().item(),
-        "dropped_tokens": assignments * len(routing) - counts.sum().item(),
+        "dropped_tokens": assignments * len(routing) - counts.sum(dtype=torch.float64).item(),
     }
     bounds = {"largest": loads.amax(-1).tolist(), "smallest": loads.amin(-1).tolist()}
     return row | {f"load/{i}/{name}": load for name, layers in bounds.items() for i, load in enumerate(layers)}

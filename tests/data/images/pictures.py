@@ -19,6 +19,7 @@ SETTINGS = {
     "test_size": 16,
     "test_resize": 18,
     "crop": "random-resized",
+    "interpolation": "bilinear",
     "flip": True,
     "randaugment": 0,
     "mixup": 0.0,

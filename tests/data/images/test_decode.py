@@ -43,6 +43,34 @@ def test_every_kind_becomes_rgb_as_pillow_reads_it(image, form):
     assert (decoded.int() - expected.int()).abs().max() <= 2
 
 
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_of_a_grey_of_16_bits_the_upper_8_are_taken(form):
+    grey = np.linspace(0, 65535, 40 * 30).astype(np.uint16).reshape(30, 40)
+    decoded = decode(encoded(Image.fromarray(grey), form))
+    assert decoded.dtype == torch.uint8
+    assert all(np.array_equal(channel.numpy(), grey >> 8) for channel in decoded)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_numbers_without_a_white_are_unreadable(dtype):
+    with pytest.raises(Unreadable, match=r"^its numbers of 32 bits, mode [IF], do not say what is white$"):
+        decode(encoded(Image.fromarray(np.ones((3, 4), dtype)), "TIFF"))
+
+
+def test_of_a_moving_image_the_first_is_taken():
+    first, second = picture(1).quantize(), picture(2).quantize()
+    raw = encoded(first, "GIF", save_all=True, append_images=[second])
+    assert torch.equal(decode(raw), pixels(first))
+
+
+def test_a_header_that_promises_billions_of_pixels_is_unreadable():
+    raw = bytearray(GOOD)
+    size = raw.find(b"\xff\xc0") + 5
+    raw[size : size + 4] = b"\xff\xff\xff\xff"
+    with pytest.raises(Unreadable, match=r"4294836225 pixels"):
+        decode(bytes(raw))
+
+
 def test_a_progressive_jpeg_is_read_too():
     assert torch.equal(decode(encoded(picture(3), quality=95, progressive=True)), decode(GOOD))
 

@@ -1,5 +1,6 @@
 """Folders of class folders: their layouts, and what is said of those that are none."""
 
+import os
 import pickle
 
 import numpy as np
@@ -125,6 +126,28 @@ def test_an_empty_class_folder_is_named(tmp_path):
     write_classes(tmp_path, a=3, b=3)
     (tmp_path / "c").mkdir()
     assert error(folder, tmp_path).startswith(f"the class folder {tmp_path}/c holds no images: expected files such as")
+
+
+def test_a_folder_that_may_not_be_read_is_no_empty_one(tmp_path, monkeypatch):
+    root, scandir = write_classes(tmp_path, a=3, b=3), os.scandir
+
+    def scanned(path):
+        if str(path).endswith("b"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scanned)
+    assert error(folder, root) == f"{tmp_path}/b cannot be read: Permission denied"
+
+
+def test_one_class_is_none_to_tell_apart(tmp_path):
+    write_classes(tmp_path / "photos", a=3)
+    assert error(folder, tmp_path / "photos") == f"{tmp_path}/photos has one class folder, a: expected two or more"
+    write_classes(tmp_path / "photos" / "a", b=3)
+    assert error(folder, tmp_path / "photos").endswith(f"two or more; is data.path={tmp_path}/photos/a meant?")
+    write_classes(tmp_path / "split" / "train", a=3)
+    write_classes(tmp_path / "split" / "val", a=3)
+    assert error(folder, tmp_path / "split") == f"{tmp_path}/split/train has one class folder, a: expected two or more"
 
 
 def test_a_class_of_one_image_cannot_be_held_out_of(tmp_path):

@@ -38,10 +38,9 @@ def test_a_path_that_is_not_there_is_named(source, tmp_path):
 
 def test_a_class_count_that_differs_names_both_sides(tmp_path):
     write_classes(tmp_path, a=3, b=3)
-    assert error(10, path=str(tmp_path)) == (
-        f"{tmp_path} has 2 classes and the recipe model.classes=10: "
-        "set model.classes=2, or data.path to images of 10 classes"
-    )
+    text = f"{tmp_path} has 2 classes and the recipe model.classes=10: set model.classes=2"
+    assert error(10, path=str(tmp_path)) == f"{text}, or data.path to images of 10 classes"
+    assert error(10, path=str(tmp_path), images=9) == f"{text} data.images=4, or data.path to images of 10 classes"
 
 
 def test_a_number_of_images_that_differs_names_both_sides(tmp_path):

@@ -5,7 +5,7 @@ import torch
 from torch import tensor
 from torchvision.transforms import v2
 
-from repro.data.images.mixing import MEAN, STD, mix, normalise, targets
+from repro.data.images.mixing import mix, normalise, targets
 
 BATCH = torch.randint(256, (6, 3, 20, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 LABELS = tensor([0, 3, 1, 1, 4, 2])
@@ -18,7 +18,9 @@ def mixed(*, mixup=0.0, cutmix=0.0, step=0, seed=1, part=0, smoothing=0.0):
 
 
 def test_normalise_subtracts_the_mean_and_divides_by_the_deviation():
-    expected = v2.Compose([v2.ToDtype(torch.float64, scale=True), v2.Normalize(MEAN, STD)])(BATCH)
+    """Those of ImageNet, as torchvision and timm print them."""
+    standard = v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    expected = v2.Compose([v2.ToDtype(torch.float64, scale=True), standard])(BATCH)
     # values up to 2.7, computed in float32 in two roundings of terms up to 4.5
     torch.testing.assert_close(
         normalise(BATCH).double(), expected, rtol=0, atol=4 * torch.finfo(torch.float32).eps * 4.5

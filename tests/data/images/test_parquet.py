@@ -10,7 +10,7 @@ from repro.data.images.decode import decode
 from repro.data.images.parquet import parquet
 from repro.data.images.pictures import Unreadable
 from repro.errors import DataError
-from tests.data.images.pictures import encoded, picture
+from tests.data.images.pictures import encoded, picture, write_classes
 
 
 @pytest.fixture(autouse=True)
@@ -96,12 +96,28 @@ def test_an_image_without_a_label_is_refused(tmp_path):
         parquet(str(root))
 
 
-def test_a_folder_without_parquet_files_says_the_way_out(tmp_path):
+def one_line(path):
     with pytest.raises(DataError) as caught:
-        parquet(str(tmp_path))
+        parquet(str(path))
     assert "\n" not in str(caught.value)
-    assert "cannot be loaded" in str(caught.value)
-    assert str(caught.value).endswith("give data.path=FOLDER with train-*.parquet and validation-*.parquet in it")
+    return str(caught.value)
+
+
+def test_a_folder_of_images_says_what_reads_it(tmp_path):
+    write_classes(tmp_path / "train", a=1, b=1)
+    assert one_line(tmp_path) == (
+        f"data.path={tmp_path} holds no parquet files: expected train-*.parquet and validation-*.parquet below it; "
+        "data.source=folder reads class folders of images"
+    )
+
+
+def test_a_damaged_file_is_told_once(tmp_path, caplog, capfd):
+    (tmp_path / "train-00000.parquet").write_bytes(b"junk")
+    text = one_line(tmp_path)
+    assert text.startswith(f"{tmp_path} cannot be loaded: Parquet file size is 4 bytes")
+    assert text.endswith("; give data.path=FOLDER with train-*.parquet and validation-*.parquet in it")
+    assert caplog.messages == []
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_path_that_is_neither_folder_nor_name_is_refused(tmp_path):

@@ -2,11 +2,12 @@
 
 import pytest
 
+from repro.data.images.claim import MARK
 from repro.data.images.decode import decode, read
 from repro.data.images.folder import folder
-from repro.data.images.resize import Resized, resize
+from repro.data.images.resize import LONGEST, Resized, resize
 from repro.errors import DataError
-from tests.data.images.pictures import encoded, picture
+from tests.data.images.pictures import encoded, picture, write_classes
 
 
 @pytest.fixture
@@ -39,6 +40,19 @@ def test_a_small_image_is_copied_as_it_is(source, tmp_path):
     assert read(tmp_path / "small" / "class 1" / "3.PNG") == read(source / "class 1" / "3.PNG")
 
 
+def test_an_image_too_long_for_a_jpeg_is_copied_as_it_is(tmp_path):
+    root = write_classes(tmp_path / "full", a=1)
+    (root / "a" / "long.png").write_bytes(encoded(picture(1, LONGEST + 1, 2), "PNG"))
+    assert resize(root, tmp_path / "small", short_side=1) == Resized(2, 0, ())
+    assert read(tmp_path / "small" / "a" / "long.png") == read(root / "a" / "long.png")
+
+
+def test_progress_is_told_of_every_image(source, tmp_path):
+    told = []
+    resize(source, tmp_path / "small", short_side=32, progress=lambda *state: told.append(state))
+    assert told == [("copy", done, 8) for done in range(1, 9)]
+
+
 def test_a_second_pass_writes_only_what_is_missing(source, tmp_path):
     out = tmp_path / "small"
     resize(source, out, short_side=32)
@@ -49,7 +63,7 @@ def test_a_second_pass_writes_only_what_is_missing(source, tmp_path):
     assert resize(source, out, short_side=32) == Resized(1, 7, ())
     assert kept.read_bytes() == b"mine"
     assert lost.read_bytes() == content
-    assert not list(out.rglob(".*")), "nothing is left aside"
+    assert list(out.rglob(".*")) == [out / MARK], "nothing is left aside"
 
 
 def test_unreadable_images_are_named_and_left_out(source, tmp_path):

@@ -53,7 +53,8 @@ def test_each_is_counted_once_however_often_it_is_met(workers, caplog):
     with caplog.at_level(logging.WARNING):
         assert len(list(data.train_dataloader())) == 30
     assert data.train_tally.met == {7: "torn", 8: "torn", 30: "torn"}
-    assert sorted(caplog.messages) == [f"image {index} is left out: torn" for index in (30, 7, 8)]
+    told = [f"image {index} cannot be read and is left out" for index in data.train_tally.met]
+    assert caplog.messages == [f"{text}, {number} of the 3 that may be: torn" for number, text in enumerate(told, 1)]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -92,7 +93,7 @@ def test_by_default_a_single_one_is_an_error():
 @pytest.mark.parametrize("workers", [0, 2])
 def test_all_unreadable_is_an_error_whatever_the_share(workers):
     data = image_data(damaged(train=range(50)), unreadable=1.0, workers=workers)
-    with pytest.raises(DataError, match=r"^50 of 50 training images \(100\.00%\) cannot be read"):
+    with pytest.raises(DataError, match=r"^50 of 50 training images \(100\.00%\) cannot be read, and none is left: "):
         list(data.train_dataloader())
 
 
@@ -129,9 +130,20 @@ def test_ranks_count_what_they_meet_and_agree_on_what_they_serve(world_size):
 def test_only_the_first_of_many_are_told(caplog):
     tally = Tally(Numbered(100), "training", 0.5)
     with caplog.at_level(logging.WARNING):
-        tally.count((index, "torn") for index in range(40))
+        for first in range(0, 40, 10):
+            tally.count((index, "torn") for index in range(max(0, first - 5), first + 10))
     assert len(caplog.messages) == 20
+    assert [text.endswith("; further ones are counted and not told") for text in caplog.messages] == [False] * 19 + [
+        True
+    ]
     assert len(tally.met) == 40
+
+
+def test_what_is_an_error_is_not_also_told(caplog):
+    tally = Tally(Numbered(100), "training", 0.02)
+    with caplog.at_level(logging.WARNING), pytest.raises(DataError, match=r"^3 of 100 training images \(3\.00%\)"):
+        tally.count([(1, "torn"), (2, "torn"), (3, "torn")])
+    assert caplog.messages == []
 
 
 @pytest.fixture
