@@ -3,10 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: smoke test test-all gpu check
+.PHONY: smoke smokes test test-all gpu check
 
 smoke: .venv/kit          ## train six activations side by side on this machine's own Python sources, and check the kit
 	$(BIN)/repro smoke
+
+smokes: .venv/kit         ## the same checks of one arm of every other family
+	$(BIN)/repro smoke moe-smoke-polynorm
+	$(BIN)/repro smoke resnet50-smoke-polynorm
+	$(BIN)/repro smoke rnn-smoke-polynorm
+	$(BIN)/repro smoke mlp-smoke-polynorm
 
 test: .venv/dev           ## everything that needs no GPU, no network and no compilation
 	$(BIN)/python -m pytest -n 2 -m "not compile and not gpu"
@@ -14,7 +20,7 @@ test: .venv/dev           ## everything that needs no GPU, no network and no com
 test-all: .venv/dev       ## the same, and what compiles
 	$(BIN)/python -m pytest -n 2 -m "not gpu"
 
-gpu: .venv/dev            ## what needs a GPU, then every activation's smoke on it, in bfloat16
+gpu: .venv/dev            ## what needs a GPU, then the smokes of every family on it, in bfloat16
 	TRITON_INTERPRET=0 $(BIN)/python -m pytest -m gpu
 	TRITON_INTERPRET=0 $(BIN)/repro smoke --all --on gpu
 

@@ -43,9 +43,13 @@ class CheckFailed(ReproError):
 
 
 class Diverged(ReproError):
-    """Training did not stay finite."""
+    """Training did not stay finite; ``since`` is the first step that was skipped with all that followed it."""
 
     exit_code = 1
+
+    def __init__(self, message: str, *, since: int) -> None:
+        super().__init__(message)
+        self.since = since
 
 
 class Preempted(ReproError):

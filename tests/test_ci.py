@@ -21,7 +21,7 @@ def test_every_target_that_a_job_makes_is_there():
 
 
 def test_the_tests_come_last_so_that_their_summary_ends_the_output():
-    assert makes(ROOT / ".ci" / "run") == ["check", "smoke", "test-all"]
+    assert makes(ROOT / ".ci" / "run") == ["check", "smoke", "smokes", "test-all"]
 
 
 def test_the_example_workflow_calls_the_gpu_job():

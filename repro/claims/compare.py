@@ -95,7 +95,7 @@ def compare(arms: list[Arm]) -> list[Comparison]:
     """Every pair of arms, in the order given.
 
     Raises:
-        RunError: two arms were validated on different sequences or images, or share no seed.
+        RunError: two arms were validated on different data, or share no seed.
     """
     return [_pair(a, b) for a, b in itertools.combinations(arms, 2)]
 
@@ -109,8 +109,7 @@ def _pair(a: Arm, b: Arm) -> Comparison:
     unit = "image" if "budget.epochs" in a.recipe else "token"
     both = a.losses.keys() & b.losses.keys()
     if a.data != b.data or any(a.losses[seed].shape != b.losses[seed].shape for seed in both):
-        which = "images" if unit == "image" else "sequences"
-        raise RunError(f"{a.name} and {b.name} were validated on different {which}, so their losses cannot be compared")
+        raise RunError(f"{a.name} and {b.name} were validated on different data, so their losses cannot be compared")
     without = {seed: why for seed in shared if (why := _lacking(a, b, seed))}
     differences = {seed: _difference(a.losses[seed], b.losses[seed]) for seed in shared if seed not in without}
     return Comparison(a.name, b.name, differences, without, _also(a.recipe, b.recipe), unit)

@@ -166,7 +166,7 @@ def _differences(differences: Sequence[Difference], recipe: Recipe) -> Renderabl
         ran = isinstance(recipe, ResNetRecipe)
         return "not known: the paper's settings are not available to us" if ran else "the paper has no such run"
     if not differences:
-        return "none: these are the paper's values, and the official code's where the paper is silent"
+        return "none in a value: these are the paper's, and the official code's where the paper is silent"
     table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
     for column in ("key", "here", "the paper's run"):
         table.add_column(column)

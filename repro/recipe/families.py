@@ -27,7 +27,7 @@ class MoEModel(Model):
     @model_validator(mode="after")
     def _routes(self) -> Self:
         if self.top_k > self.experts:
-            raise ValueError(f"top_k={self.top_k} is above experts={self.experts}")
+            raise ValueError(f"top_k={self.top_k} is above experts={self.experts}; expected 1 to {self.experts}")
         if self.d_model % 8:
             raise ValueError(f"d_model={self.d_model} is not a multiple of 8, as the grouped product of experts needs")
         return self

@@ -9,7 +9,7 @@ from repro import models
 from repro.data.images.batches import ImageData
 from repro.data.images.pictures import ImageSet
 from repro.recipe.counting import per_image
-from repro.recipe.images import ImageRecipe
+from repro.recipe.images import ImageRecipe, ResNetRecipe
 from repro.recipe.plan import Fit
 from repro.training.callbacks.images import Averaging, ImageValidation, Statistics
 from repro.training.callbacks.magnitudes import Magnitudes
@@ -46,4 +46,5 @@ def callbacks(recipe: ImageRecipe, folder: Path) -> list[lightning.Callback]:
     averaging = [Averaging(recipe.optim.ema)] if recipe.optim.ema else []
     every = recipe.validation.every * recipe.steps_per_epoch
     validation = ImageValidation(folder / "validation.npy", every=every)
-    return [Magnitudes(EVERY), Statistics(), *averaging, Coefficients(every), validation]
+    sizes = Magnitudes(EVERY if isinstance(recipe, ResNetRecipe) else 1)  # without norms, how they grow is the result
+    return [sizes, Statistics(), *averaging, Coefficients(every), validation]

@@ -56,8 +56,8 @@ def run(
             record(folder, recipe, machine, data)
         try:
             build(recipe, machine, data, seed=seed, folder=folder, loggers=list(loggers)).fit()
-        except Diverged:
-            _write_result(folder, diverged=True)
+        except Diverged as stopped:
+            _write_result(folder, diverged_at=stopped.since)
             raise
         _write_result(folder)
 
@@ -77,16 +77,19 @@ def refuse_diverged(folder: Path) -> None:
     """Raise Diverged if the complete run in ``folder`` did: the same numbers would come out again."""
     step = result(folder).get("diverged_at")
     if step is not None:
-        raise Diverged(f"already diverged, at step {step:,}: {folder}; with another lr it is another run")
+        raise Diverged(
+            f"already diverged, from step {step:,} on: {folder}; with another lr it is another run, and without its "
+            f"{RESULT} it goes on from its last checkpoint",
+            since=step,
+        )
 
 
-def _write_result(folder: Path, *, diverged: bool = False) -> None:
+def _write_result(folder: Path, *, diverged_at: int | None = None) -> None:
     if not is_first():
         return
     rows = read_metrics(folder / "metrics.csv")
-    step = int(rows[-1]["step"])
     last = {key: _finite(row[key]) for row in rows for key in RESULTS if row[key]}
-    content = {"steps": step, **({"diverged_at": step} if diverged else {}), **last}
+    content = {"steps": int(rows[-1]["step"]), **({"diverged_at": diverged_at} if diverged_at else {}), **last}
     write_whole(folder / RESULT, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 

@@ -14,7 +14,7 @@ from repro.recipe.families import MoERecipe
 from repro.recipe.plan import Fit
 from repro.recipe.schema import LanguageRecipe
 from repro.training.callbacks.magnitudes import Magnitudes
-from repro.training.callbacks.metrics import EVERY, Coefficients, Unit
+from repro.training.callbacks.metrics import Coefficients, Unit
 from repro.training.callbacks.routers import Routers
 from repro.training.callbacks.validation import Validation
 from repro.training.language_model import LanguageModel
@@ -61,7 +61,7 @@ def callbacks(recipe: LanguageRecipe, folder: Path) -> list[lightning.Callback]:
     if isinstance(recipe, MoERecipe):
         return [Routers(recipe.model.top_k), Coefficients(every), validation]
     if isinstance(recipe, RNNRecipe):
-        return [Magnitudes(EVERY), Coefficients(every), validation]
+        return [Magnitudes(every=1), Coefficients(every), validation]
     return [Coefficients(every), validation]
 
 

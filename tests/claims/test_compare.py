@@ -83,7 +83,7 @@ def test_arms_without_a_common_seed_are_refused(runs):
 
 @pytest.mark.parametrize(("values", "data"), [([1.0, 1.0], "d0"), ([1.0], "d1")], ids=["more sequences", "other data"])
 def test_losses_of_different_sequences_are_not_compared(runs, values, data):
-    with pytest.raises(RunError, match="validated on different sequences"):
+    with pytest.raises(RunError, match="validated on different data"):
         compare([read(runs("a", {0: [1.0]})), read(runs("b", {0: values}, data=data))])
 
 

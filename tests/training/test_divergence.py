@@ -46,7 +46,7 @@ def test_a_run_that_never_becomes_finite_is_stopped_and_what_it_came_to_is_recor
     validation = float(np.load(tmp_path / "validation.npy")[-1].mean(dtype=np.float64))
     assert json.loads((tmp_path / "result.json").read_text(), parse_constant=pytest.fail) == {
         "steps": 12,
-        "diverged_at": 12,
+        "diverged_at": 2,
         "loss": None,
         "skipped_steps": 11,
         "validation_loss": validation,
@@ -59,7 +59,7 @@ def test_a_divergence_right_after_a_row_has_no_loss_to_tell_and_is_recorded(smal
         run(recipe, machine("cpu"), prepared, seed=0, folder=tmp_path)
     *_, last = read_metrics(tmp_path / "metrics.csv")
     assert (last["step"], last["loss"], last["skipped_steps"]) == ("11", "", "10")
-    assert json.loads((tmp_path / "result.json").read_text())["diverged_at"] == 11
+    assert json.loads((tmp_path / "result.json").read_text())["diverged_at"] == 2
 
 
 def test_a_run_that_diverged_is_not_begun_again(small, prepared, tmp_path, never_finite, monkeypatch):
@@ -67,7 +67,10 @@ def test_a_run_that_diverged_is_not_begun_again(small, prepared, tmp_path, never
         run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     monkeypatch.setattr(LanguageModel, "training_step", None)
-    with pytest.raises(Diverged, match=r"already diverged, at step 12: .*; with another lr it is another run"):
+    with pytest.raises(
+        Diverged,
+        match=r"already diverged, from step 2 on: .*; with another lr it is another run, and without its result.json it goes on",
+    ):
         run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 

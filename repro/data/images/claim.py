@@ -47,7 +47,7 @@ def _sign(mark: TextIO, out: Path, made: str) -> None:
 
 
 def _sweep(out: Path) -> None:
-    """Remove what a process that was killed left: parts of files, named with a dot in front."""
-    for path in out.rglob(".*"):
-        if path.name != MARK:
+    """Remove what a process that was killed left: parts of files, as :func:`repro.paths.write_whole` names them."""
+    for path in out.rglob(".*.*"):
+        if path.suffix[1:].isdecimal() and path.is_file():
             path.unlink()

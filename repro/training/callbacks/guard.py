@@ -46,7 +46,8 @@ class GradientGuard(lightning.Callback):
         if self.skipped_in_a_row > self.guard.patience:
             raise Diverged(
                 f"stopped at step {trainer.global_step + 1}: {self.skipped_in_a_row} steps in a row had a gradient "
-                f"that was not finite or exploded (norm {self.norm:g}); a lower lr is the first thing to try"
+                f"that was not finite or exploded (norm {self.norm:g}); a lower lr is the first thing to try",
+                since=trainer.global_step + 2 - self.skipped_in_a_row,
             )
 
     def _sound(self) -> bool:

@@ -43,5 +43,8 @@ def test_what_a_killed_process_left_aside_is_removed(tmp_path):
         (tmp_path / "cat").mkdir()
         (tmp_path / "cat" / ".1.jpg.4711").write_text("half")
         (tmp_path / "cat" / "1.jpg").write_text("whole")
+        (tmp_path / ".snapshots.1").mkdir()
+        (tmp_path / ".notes").write_text("of somebody")
     with claimed(tmp_path, "a=1"):
         assert [path.name for path in (tmp_path / "cat").iterdir()] == ["1.jpg"]
+        assert {path.name for path in tmp_path.iterdir()} == {"cat", MARK, ".snapshots.1", ".notes"}
