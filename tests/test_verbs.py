@@ -83,13 +83,11 @@ def test_a_run_that_diverges_is_a_result_which_the_same_command_only_tells_and_c
     assert (code, complaint.count("\n")) == (1, 1)
     assert complaint.startswith("repro: stopped at step 11: 11 steps in a row had a gradient that was not finite")
     (folder,) = tmp_path.glob("runs/dense-smoke-relu/*/seed-0")
-    assert run("run", "dense-smoke-relu", *OVERRIDES, "--on", "cpu") == (
-        1,
-        "",
-        f"repro: already diverged, at step 11: {folder.relative_to(tmp_path)}; with another lr it is another run\n",
-    )
+    told = f"repro: already diverged, from step 1 on: {folder.relative_to(tmp_path)}; with another lr it is another run"
+    told += ", and without its result.json it goes on from its last checkpoint\n"
+    assert run("run", "dense-smoke-relu", *OVERRIDES, "--on", "cpu") == (1, "", told)
     other = next(tmp_path.glob("runs/dense-smoke-polynorm/*"))
-    assert "0: b diverged at step 11" in run("compare", str(other), str(folder))[1]
+    assert "0: b diverged at step 1" in run("compare", str(other), str(folder))[1]
     (pair,) = json.loads(run("compare", str(other), str(folder), "--json")[1])
     assert (pair["difference"], pair["pairs"], pair["by_seed"]) == (None, 0, {"0": None})
 
