@@ -26,8 +26,7 @@ class Replicated(DistributedCheckpoints, DDPStrategy):
 
     def setup(self, trainer: "lightning.Trainer") -> None:
         """Allocate and fill the weights, then wrap the model."""
-        self.trained.to_empty(device=self.root_device)
-        self.fill(self.trained)
+        self.allocate()
         super().setup(trainer)
 
     def teardown(self) -> None:

@@ -33,6 +33,7 @@ class DistributedCheckpoints(Strategy):
     """Saves and restores through :mod:`repro.training.checkpoints`, after the model is on its devices."""
 
     global_rank: int
+    fill: "Callable[[nn.Module], None]"
     restore_checkpoint_after_setup = True
     lightning_restore_optimizer = False
 
@@ -61,6 +62,11 @@ class DistributedCheckpoints(Strategy):
         """Fill model and optimizer, and return the rest of the checkpoint."""
         return checkpoints.read(Path(checkpoint_path), self.trained, self.optimizers[0])
 
+    def allocate(self) -> None:
+        """Give the weights their memory, on this rank's device, and their initial values."""
+        self.trained.to_empty(device=self.root_device)
+        self.fill(self.trained)
+
     @property
     def trained(self) -> nn.Module:
         """The training module itself, whatever a strategy wraps it in."""
@@ -77,8 +83,7 @@ class BareModel(DistributedCheckpoints, SingleDeviceStrategy):
 
     def setup(self, trainer: "lightning.Trainer") -> None:
         """Allocate and fill the weights, then what every strategy sets up."""
-        self.trained.to_empty(device=self.root_device)
-        self.fill(self.trained)
+        self.allocate()
         super().setup(trainer)
 
     def teardown(self) -> None:
@@ -113,8 +118,7 @@ class FSDP2(DistributedCheckpoints, ModelParallelStrategy):
         self.accelerator.setup(trainer)
         for network in networks(self.trained):
             shard(network, self.device_mesh, self.precision)
-        self.trained.to_empty(device=self.root_device)
-        self.fill(self.trained)
+        self.allocate()
         self.barrier()
         self.setup_optimizers(trainer)
         self.setup_precision_plugin()
