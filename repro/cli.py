@@ -17,6 +17,9 @@ from repro.errors import ReproError, nearest
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from repro.recipe import Machine, Recipe
+    from repro.training.dry_run import DryRun
+
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]  # click's, wherever this version of typer keeps it
 INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
 CLOSED_PIPE = 141  # as a shell reports a process that wrote to a closed pipe
@@ -71,7 +74,13 @@ def show(
 
 
 @app.command()
-def plan(name: Name, overrides: Overrides = None, on: On = "here", as_json: Json = False) -> None:
+def plan(
+    name: Name,
+    overrides: Overrides = None,
+    on: On = "here",
+    validate: Annotated[bool, typer.Option("--validate", help="Also shard it and train a step, on no device.")] = False,
+    as_json: Json = False,
+) -> None:
     """Parameters, FLOPs, memory, micro-batch, time, and the differences from the paper."""
     from dataclasses import asdict
 
@@ -80,12 +89,20 @@ def plan(name: Name, overrides: Overrides = None, on: On = "here", as_json: Json
 
     recipe, where = load(name, overrides or ()), machine(on)
     result = planned(recipe, where)
-    if as_json:
-        print(json.dumps(asdict(result), indent=1))
-        return
-    from repro.recipe.display import print_plan
+    if not as_json:
+        from repro.recipe.display import print_plan
 
-    print_plan(result, recipe, where)
+        print_plan(result, recipe, where)
+    try:
+        found = _validated(recipe, where) if validate else None
+    except ReproError:
+        if as_json:  # what is planned is told in any case
+            print(json.dumps(asdict(result) | {"validated": None}, indent=1))
+        raise
+    if as_json:
+        print(json.dumps(asdict(result) | {"validated": found and asdict(found)}, indent=1))
+    elif found:
+        _console().print(f"\nvalidated: {found}", highlight=False)
 
 
 @app.command()
@@ -100,6 +117,23 @@ def run(
     from repro.training.start import start
 
     start(name, overrides or (), on=on, seed=seed, out=out, console=_console())
+
+
+@app.command()
+def launch(
+    name: Name,
+    overrides: Overrides = None,
+    *,
+    on: Annotated[str, typer.Option("--on", metavar="MACHINE", help="A machine's name.", show_default=False)],
+    seed: Annotated[int, typer.Option(min=0, help="Of initial weights and data order.")] = 0,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where runs go, instead of ./runs.")] = None,
+    submit: Annotated[bool, typer.Option("--submit", help="Hand the script to sbatch.")] = False,
+) -> None:
+    """The SLURM script of a run on many nodes, and the same as torchrun's and TorchX's line."""
+    from repro.training.launch import job
+    from repro.training.slurm import start
+
+    start(job(name, overrides or (), on=on, seed=seed, out=out), submit=submit)
 
 
 @app.command()
@@ -140,6 +174,22 @@ def compare(
     from repro.claims.start import start
 
     start(arms, as_json=as_json, console=_console())
+
+
+@app.command()
+def export(
+    of: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or recipe@seed.", show_default=False)],
+    to: Annotated[str, typer.Option("--to", metavar="safetensors", help="The format.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Instead of a file in the run's folder.")] = None,
+) -> None:
+    """Write the weights of a run's newest checkpoint for other programs. A file that is there is replaced.
+
+    safetensors: one file with the model's own names, in float32, without the optimizer. Where a recipe averages weights
+    (optim.ema) these are the averaged ones, which validation evaluates.
+    """
+    from repro.interop.start import start
+
+    start(of, to=to, out=out, console=_console())
 
 
 @app.command()
@@ -226,8 +276,15 @@ def _usage(error: Any) -> str:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"repro: {message}", file=sys.stderr)
+    if message:  # or another process of the run has told it
+        print(f"repro: {message}", file=sys.stderr)
     return code
+
+
+def _validated(recipe: "Recipe", where: "Machine") -> "DryRun":
+    from repro.training.dry_run import dry_run
+
+    return dry_run(recipe, where)
 
 
 def _console() -> "Console":

@@ -7,7 +7,8 @@ ReproError               2   bad usage, bad recipe, bad files
 ├── KernelError              a kernel that cannot serve what was asked of it
 ├── CheckFailed          1   a check ran and did not hold
 ├── Diverged             1   training did not stay finite
-└── Preempted           75   stopped after a checkpoint: run again to go on
+├── Preempted           75   stopped after a checkpoint: run again to go on
+└── Ended                any  a run of several processes, as one of them told
 """
 
 import difflib
@@ -18,6 +19,7 @@ class ReproError(Exception):
     """An error whose message is one line for the person at the keyboard; the command exits with ``exit_code``."""
 
     exit_code = 2
+    agreed = False  # whether all processes of a run know of it
 
 
 class RecipeError(ReproError):
@@ -56,6 +58,14 @@ class Preempted(ReproError):
     """The run stopped after a checkpoint and goes on when it is started again."""
 
     exit_code = 75
+
+
+class Ended(ReproError):
+    """How a run of several processes ended, as one of them told; without a message where another one tells it."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

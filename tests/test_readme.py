@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
 ELSEWHERE = {  # minutes: run there instead
     "repro smoke": "make smoke",
+    "repro run dense-smoke-gelu --on cpu-x2": "tests/training/test_launch.py",
     "repro bench step": "tests/bench/test_step.py",
     "repro bench activations": "tests/bench",  # without a GPU it takes seconds, with one nine minutes
 }

@@ -17,7 +17,7 @@ def readings(case: Case, times: Times, micro_batch: int, gpu: Machine) -> Iterat
     if case.depths:
         yield from _deeper(case, times, micro_batch, gpu)
         return
-    for name, recipe in case.whole().items():
+    for name, recipe in case.timed().items():
         yield from _speed(f"{name}, {part(recipe)}", recipe, times[name], micro_batch, gpu)
     yield _ratio(case, times)
 
@@ -62,6 +62,6 @@ def _items(recipe: Recipe) -> tuple[str, int, int]:
 
 def _ratio(case: Case, times: Times) -> Reading:
     """How many times as long the second takes as the first, round by round."""
-    (first, second), (base, other) = case.whole(), case.activations
-    label = f"{case.scale}-{other} over {base}, {part(case.whole()[first])}"
+    (first, recipe), (second, _) = case.timed().items()
+    label = f"{second} over {case.base}, {part(recipe)}"
     return Reading.of(label, "times", [b / a for a, b in zip(times[first], times[second], strict=True)])

@@ -86,7 +86,24 @@ _MIXTURE = tuple(
 )
 _RESNET = tuple(f"resnet50-imagenet-{activation}, training step" for activation in ("relu", "polynorm"))
 
+_DENSE = tuple(f"dense-1b-{activation}, forward + backward" for activation in ("swiglu", "polynorm", "polyrelu"))
+_POLYCOM = tuple(f"dense-1b-{activation} over swiglu, forward + backward" for activation in ("polynorm", "polyrelu"))
+
 TRAINING = [
+    Bound("dense model at least 50 % MFU on an H100, about 55,000 tokens/s", _DENSE, "% MFU", least=50),
+    Bound("PolyNorm and PolyReLU at most 1.03 times SwiGLU's passes in the dense model", _POLYCOM, "times", most=1.03),
+    Bound(
+        "FSDP2 on one GPU at most 1.02 times the bare model's passes",
+        ("dense-1b-polynorm over bare, forward + backward",),
+        "times",
+        most=1.02,
+    ),
+    Bound(
+        "a checkpoint every 30 minutes stops training for at most 2 % of the time",
+        ("dense-1b-polynorm, training stands still for a checkpoint",),
+        "% of 30 minutes",
+        most=2,
+    ),
     Bound("mixture of experts at least 27,000 tokens/s on an H100", _MIXTURE, "tokens/s", least=27_000),
     Bound("mixture of experts if possible 35,000 tokens/s on an H100", _MIXTURE, "tokens/s", least=35_000),
     Bound("ResNet-50 at least 2,500 images/s on an H100", _RESNET, "images/s", least=2_500),

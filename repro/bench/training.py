@@ -1,33 +1,36 @@
 """How fast the paper's three families train on one GPU, at its own shapes.
 
 The mixture of 6.9 billion parameters does not fit on one: it is timed at two depths, and the line through them is drawn
-on to its own. What 64 GPUs would send each other is in none of the figures.
+on to its own. What 64 GPUs would send each other is in none of the figures; what FSDP2 costs where there is nobody to
+send to is told against the bare model. Last comes how long training stands still for a checkpoint.
 """
 
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from torch.distributed.device_mesh import DeviceMesh
 
-from repro.bench import agreement, cost, measurement, speeds, targets
-from repro.bench.cases import CASES, Case, at_a_time, need, of_what, worked_with
+from repro.bench import agreement, cost, measurement, saving, speeds, targets
+from repro.bench.cases import BARE, CASES, Case, at_a_time, laid_out, need, of_what, worked_with
 from repro.bench.rows import Reading, append, expect
-from repro.bench.subjects import Subject, alone, subject
+from repro.bench.subjects import Subject, alone, bare, subject
 from repro.bench.tables import digits, print_targets, say
 from repro.bench.timing import LEAST, MOST, Clock, GpuClock, TurnFailed, Work, rounds
 from repro.errors import ReproError
-from repro.recipe import Machine, Recipe, here
+from repro.recipe import LanguageRecipe, Machine, Recipe, here
 from repro.recipe.counting import count
 from repro.recipe.images import ImageRecipe
+from repro.recipe.layout import Fit
 from repro.recipe.memory import GB, memory
 
 FILE = "bench-training.csv"
 TARGETS_FOR = "H100"  # the GPU that speeds are asked of
 SECONDS, UPDATES = 12.0, 2.0  # of rounds for a case, and for its optimizer
-LIMIT = 300.0  # seconds after which no case is begun: nine minutes are for the last one and the trainer's overhead too
+LIMIT = 300.0  # seconds after which nothing is begun: nine minutes are for the last and the trainer's overhead too
 WIDTHS = (64, 128, 256, 512, 1024, 1536, 2048, 8256)  # of the rows that PolyNorm has in these networks
 CHECKED = 2**20  # elements that are checked at each width before anything is timed
 
@@ -83,17 +86,27 @@ def report(
     say(console, f"Medians with 20th and 80th percentiles of {LEAST} to {MOST} rounds, in which networks take turns.")
     figures: dict[tuple[str, str], float] = {}
     with alone(device) as mesh:
-        for case in CASES:
+        for name, measured in _measured(mesh, gpu, clock, out, console).items():
             if time.perf_counter() - begun > LIMIT:
-                say(console, f"\n{case}: not measured, {LIMIT:.0f} seconds have passed")
+                say(console, f"\n{name}: not measured, {LIMIT:.0f} seconds have passed")
                 continue
-            micro_batch, found = _fitted(case, mesh, gpu, clock, console)
-            _tell(found, micro_batch, out, console)
-            figures |= {(reading.case, reading.unit): reading.value for reading in found}
+            micro_batch, found = measured()
+            # A network that takes turns in two cases is told of the first.
+            new = [reading for reading in found if (reading.case, reading.unit) not in figures]
+            _tell(new, micro_batch, out, console)
+            figures |= {(reading.case, reading.unit): reading.value for reading in new}
     if TARGETS_FOR in gpu.device:
         print_targets(console, targets.judged(targets.TRAINING, figures))
     else:
         say(console, f"\nThe targets are an {TARGETS_FOR}'s, and this is another GPU.")
+
+
+def _measured(
+    mesh: DeviceMesh, gpu: Machine, clock: Clock, out: Path | None, console: Console
+) -> Mapping[str, Callable[[], tuple[int, list[Reading]]]]:
+    """What is measured, one after another: how many were taken at a time, and the readings."""
+    cases = {str(case): functools.partial(_fitted, case, mesh, gpu, clock, console) for case in CASES}
+    return cases | {"checkpoint": functools.partial(saving.report, mesh, gpu, clock, out, console)}
 
 
 def _fitted(case: Case, mesh: DeviceMesh, gpu: Machine, clock: Clock, console: Console) -> tuple[int, list[Reading]]:
@@ -128,16 +141,23 @@ def measure(case: Case, micro_batch: int, mesh: DeviceMesh, gpu: Machine, clock:
         TurnFailed: one of them failed, perhaps for the same reason.
     """
     cost.free()  # what the case before had
-    recipes = case.timed()
-    subjects = {name: subject(recipe, mesh, micro_batch) for name, recipe in recipes.items()}
+    recipes, layout = case.timed(), laid_out(case, micro_batch)
+    subjects = {name: _subject(name, recipe, mesh, layout) for name, recipe in recipes.items()}
     turns = {name: _turn(_timed(recipes[name], each), clock) for name, each in subjects.items()}
     found = list(speeds.readings(case, rounds(turns, clock, seconds=SECONDS), micro_batch, gpu))
     first, *_, last = recipes
     if mesh.device_type == "cuda":
-        found += _memory(last, worked_with(memory(recipes[last], gpu, micro_batch)), turns[last]())
+        found += _memory(last, worked_with(memory(recipes[last], gpu, layout)), turns[last]())
     if not isinstance(recipes[first], ImageRecipe):
         found.append(_update(first, recipes[first], subjects[first].update, clock))
     return found
+
+
+def _subject(name: str, recipe: Recipe, mesh: DeviceMesh, layout: Fit) -> Subject:
+    if not name.endswith(BARE):
+        return subject(recipe, mesh, layout)
+    assert isinstance(recipe, LanguageRecipe)
+    return bare(recipe, mesh, layout)
 
 
 def _timed(recipe: Recipe, each: Subject) -> Work:

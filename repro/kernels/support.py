@@ -40,8 +40,8 @@ def obstacle(x: Tensor, coeff: Tensor, *, width: int | None = None) -> str:
 
 
 def _older(device: torch.device) -> bool:
-    """Not asked while torch compiles, or without a GPU behind the tensor, as fake ones are."""
-    if torch.compiler.is_compiling() or not torch.cuda.is_available():
+    """Not asked while torch compiles, or without a GPU behind the tensor, as fake ones are that only say they have."""
+    if torch.compiler.is_compiling() or not torch.cuda.is_available() or device.type != "cuda":
         return False
     return torch.cuda.get_device_capability(device) < CAPABILITY
 

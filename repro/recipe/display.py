@@ -9,8 +9,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from repro.recipe.communication import EFFICIENCY, Communication
 from repro.recipe.counting import count
+from repro.recipe.families import MoERecipe
 from repro.recipe.images import ImageRecipe, ResNetRecipe
+from repro.recipe.layout import Fit
 from repro.recipe.plan import Plan
 from repro.recipe.schema import DecoderRecipe, LanguageRecipe, Machine, Recipe
 from repro.recipe.science import Difference
@@ -98,6 +101,7 @@ def _sections(plan: Plan, recipe: Recipe, machine: Machine) -> dict[str, Rendera
         "fit": _fit(plan, recipe, machine),
         "memory": _memory(plan, machine),
         "speed": _speed(plan),
+        **({"network": _network(plan.communication, machine)} if plan.communication else {}),
         "checkpoint": f"{_digits(plan.checkpoint_gb)} GB",
         **({"notes": "\n".join(plan.notes)} if plan.notes else {}),
         "differences": _differences(plan.differences, recipe),
@@ -137,7 +141,23 @@ def _fit(plan: Plan, recipe: Recipe, machine: Machine) -> Text:
     item = "image" if isinstance(recipe, ImageRecipe) else "sequence"
     sequences = _times(plan.fit.micro_batch, f"one {item}", f"{{}} {item}s")
     devices = _times(machine.world_size, "one device", "each of {} devices")
-    return Text(f"{sequences} at a time on {devices}, {_times(plan.fit.accumulation, 'once', '{} times')} a step")
+    batch = f"{sequences} at a time on {devices}, {_times(plan.fit.accumulation, 'once', '{} times')} a step"
+    return Text("\n".join([batch, *_layout(plan.fit, machine, recipe)]))
+
+
+def _layout(fit: Fit, machine: Machine, recipe: Recipe) -> list[str]:
+    """How the model lies on several devices, and what is done twice to save memory."""
+    copies = machine.world_size // fit.shard
+    shared = f", each shared out over {fit.shard} devices" if fit.shard > 1 else ""
+    lies = [f"{_times(copies, 'one copy', '{} copies')} of the model{shared}"] if machine.world_size > 1 else []
+    told = {
+        "experts are shared out by their width": isinstance(recipe, MoERecipe) and recipe.model.experts % fit.shard > 0,
+        "weights are gathered again for the backward pass": fit.reshard,
+        "gradients are summed over devices at each micro-batch": fit.reduce_each and machine.world_size > 1,
+        "activations are computed again for the backward pass": fit.recompute,
+    }
+    twice = [said for said, done in told.items() if done]
+    return [*lies, *twice]
 
 
 def _times(n: int, one: str, many: str) -> str:
@@ -159,6 +179,31 @@ def _speed(plan: Plan) -> str:
     counted = "causal; " if plan.tokens else ""  # attention's part, which images do not have
     guess = f"{short(rate)} {item}/s at {plan.mfu:.0%} MFU ({counted}a guess until measured)"
     return f"{guess}\n{duration(plan.hours)}{cost}"
+
+
+def _network(told: Communication, machine: Machine) -> str:
+    """What each device sends in a step, how much of the time it is waited for, and what that supposes."""
+    sent = []
+    if told.gathered_gb:
+        each = f"{_size(told.gathered_gb)} of weights and {_size(told.reduced_gb)} of gradients"
+        sent.append(f"{each} at {_digits(told.rate_gb_s)} GB/s")
+    if told.copies_gb:
+        sent.append(f"{_size(told.copies_gb)} between copies at {_digits(told.copies_rate_gb_s)} GB/s")
+    exposed, computed = _seconds(told.exposed_seconds), _seconds(told.computation_seconds)
+    nodes = f" and {machine.network_gb_s:g} GB/s a node" if machine.nodes > 1 else ""
+    return (
+        f"{', '.join(sent)}: {_seconds(told.seconds)} a step on each device, of which {exposed} do not hide behind "
+        f"{computed} of computation (a model, untried: {EFFICIENCY:.0%} of {machine.link_gb_s:g} GB/s a device{nodes}; "
+        "no latency)"
+    )
+
+
+def _size(gb: float) -> str:
+    return f"{_digits(gb)} GB" if gb >= 0.1 else f"{_digits(1000 * gb)} MB"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{_digits(seconds)} s" if seconds >= 1 else f"{_digits(1000 * seconds)} ms"
 
 
 def _differences(differences: Sequence[Difference], recipe: Recipe) -> RenderableType:

@@ -1,12 +1,15 @@
-"""Memory of a training step on one device, by part, as the kit trains: no recomputation, cross-entropy in chunks.
+"""Memory of a training step on one device, by part, at the moment when it is most.
 
 Under ``layout.strategy=fsdp2`` devices share out float32 weights, their gradients and the optimizer's moments, and a
 GPU computes in bfloat16 on one gathered block at a time. Under ``ddp`` each device holds all of them. One CPU does too,
 and computes in float32. What allocators round up and libraries hold is not counted: :mod:`repro.recipe.plan` fills only
-part of a device.
+part of a device. torch's memory trackers find the same (:mod:`repro.training.dry_run`), but for activations that learn
+and have no fused operator: what their backward pass computes with is not counted here either.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from repro.recipe import parameters, recurrent, resnet
 from repro.recipe.controls import MLPModel, RNNModel
@@ -16,6 +19,9 @@ from repro.recipe.images import ImageRecipe, ResNet
 from repro.recipe.parameters import ffn_width
 from repro.recipe.schema import LanguageRecipe, Machine, Model, Recipe, TextModel
 from repro.recipe.table import rows
+
+if TYPE_CHECKING:
+    from repro.recipe.layout import Fit
 
 GB = 1e9
 LOGITS_PER_CHUNK = 2**25  # of repro.models.loss
@@ -27,12 +33,12 @@ class Memory:
 
     Attributes:
         weights: float32.
-        gradients: float32; under ddp twice, in the buckets that ranks average and, before a step's last micro-batch,
-            beside them.
+        gradients: float32, of a step's earlier micro-batches: a device's share of them, or all where they wait to be
+            summed; where the backward pass ends, this one's. Under ddp in the buckets that ranks average, and in a step
+            of several micro-batches beside them.
         moments: AdamW's and LAMB's two or SGD's one, float32.
-        gathered: unsharded weights of the root and of two blocks, one of them fetched ahead, and one block's gradient;
-            of an image classifier all weights and gradients. Under ddp nothing.
-        activations: what autograd keeps from the forward pass.
+        gathered: unsharded weights, and gradients on their way to the devices that share them. Under ddp nothing.
+        activations: what autograd keeps from the forward pass, with the gradients of the last of it.
         loss: a chunk of logits with what is computed from it, and the head's gradient.
     """
 
@@ -55,25 +61,128 @@ class Memory:
         return total
 
 
-def memory(recipe: Recipe, machine: Machine, micro_batch: int) -> Memory:
-    """Memory on each device of ``machine`` with ``micro_batch`` sequences or images at a time."""
-    width = bytes_per_number(recipe, machine)
-    weights, gradients, optimizer = _states(recipe, machine)
-    gathered = _gathered(recipe, machine, width) / GB
-    if isinstance(recipe, ImageRecipe):
-        kept = micro_batch * activations_per_image(recipe, width) / GB
-        return Memory(weights, gradients, optimizer, gathered, kept, 0.0)
-    assert isinstance(recipe, LanguageRecipe)
-    tokens = micro_batch * recipe.data.context
-    kept = tokens * activations_per_token(recipe.model, width) / GB
-    return Memory(weights, gradients, optimizer, gathered, kept, _loss(recipe.model, tokens, width) / GB)
+def memory(recipe: Recipe, machine: Machine, layout: "Fit") -> Memory:
+    """Memory on each device of ``machine`` that trains by ``layout``, at the moment of a step when it is most."""
+    alone = machine.accelerator == "cpu" and machine.world_size == 1
+    replicated = recipe.layout.strategy == "ddp" and not alone
+    held = 4 * count(recipe.model).total / layout.shard / GB
+    earlier = _earlier(recipe, layout, replicated=replicated)
+    found = [
+        Memory(
+            copies(recipe) * held,
+            held if moment.last and not replicated else earlier,
+            moments(recipe) * held,
+            0.0 if alone or replicated else moment.gathered / GB,
+            moment.activations / GB,
+            moment.loss / GB,
+        )
+        for moment in _step(recipe, layout, bytes_per_number(recipe, machine))
+    ]
+    return max(found, key=lambda each: each.total)
 
 
-def _states(recipe: Recipe, machine: Machine) -> tuple[float, float, float]:
-    """GB of weights, gradients and moments on each device."""
-    ddp, alone_on_cpu = recipe.layout.strategy == "ddp", machine.accelerator == "cpu" and machine.world_size == 1
-    held = 4 * count(recipe.model).total / (1 if ddp else machine.world_size) / GB
-    return copies(recipe) * held, (2 if ddp and not alone_on_cpu else 1) * held, moments(recipe) * held
+def _earlier(recipe: Recipe, layout: "Fit", *, replicated: bool) -> float:
+    """GB of gradients that are there before a step's last backward pass."""
+    whole = 4 * count(recipe.model).total / GB
+    if replicated:
+        return whole * min(layout.accumulation, 2)
+    if layout.accumulation == 1:
+        return 0.0
+    return whole / layout.shard if layout.reduce_each else whole
+
+
+class _Moment(NamedTuple):
+    """Bytes at a moment of a step; what is gathered is so where devices share the model out."""
+
+    gathered: int
+    activations: int
+    loss: int = 0
+    last: bool = False  # so that a device's gradients are there
+
+
+def _step(recipe: Recipe, layout: "Fit", width: int) -> Iterator[_Moment]:
+    """Moments from the end of the forward pass to that of the backward pass, one of which is the fullest."""
+    if isinstance(recipe, LanguageRecipe):
+        text = _Text(recipe.model, layout, layout.micro_batch * recipe.data.context, width)
+        yield from (text.at_the_loss(), text.at_the_norm(), text.in_the_last_block(), text.sending_it())
+        yield from (text.in_the_block_before(), text.sending_the_root())
+        return
+    assert isinstance(recipe, ImageRecipe)
+    # One unit, in float32: its weights with the buffer that they came in, then its gradient with the copy that is sent.
+    weights = count(recipe.model).total
+    cast = width * weights if width == 2 else 0  # by autocast
+    yield _Moment(2 * 4 * weights, layout.micro_batch * activations_per_image(recipe, width) + cast)
+    yield _Moment(2 * 4 * weights, 0, last=True)
+
+
+class _Text:
+    """Bytes in a step of a language model, of ``tokens`` at a time and ``width`` a number, as FSDP2 shares it out.
+
+    Its units are the root, whose weights stay gathered, and the blocks; activations that learn and routers are too
+    small to count. What a unit's backward pass leaves is sent in float32, while that of the unit before it goes on.
+    """
+
+    def __init__(self, model: TextModel, layout: "Fit", tokens: int, width: int) -> None:
+        self.model, self.tokens, self.width, self.layout = model, tokens, width, layout
+        self.head = model.vocab_size * model.d_model
+        self.block = parameters.block(model) if isinstance(model, Model) else 2 * model.d_model**2
+        self.after = (4 + 3 * width) * tokens * model.d_model  # what the last norm keeps, and its output for the loss
+        blocks = tokens * activations_per_token(model, width) - self.after
+        self.each = blocks // model.n_layers
+        self.kept = tokens * model.n_layers * width * model.d_model if layout.recompute else blocks
+        waited = layout.accumulation > 1 and not layout.reduce_each
+        self.gradient = 0 if waited else width  # bytes, until it is sent; those that waited are counted in any case
+        self.sent = 0 if waited else 4
+
+    def at_the_loss(self) -> _Moment:
+        """With the buffer that the last weights came in, which FSDP2 keeps until others come."""
+        small = isinstance(self.model, MoEModel) or rows()[self.model.activation].parameters > 0
+        buffer = 0 if small or self.layout.shard == 1 else self.width * self.block
+        return _Moment(self._gathered() + buffer, self.kept + self.after, _loss(self.model, self.tokens, self.width))
+
+    def at_the_norm(self) -> _Moment:
+        """The last one, whose gradients are in float32."""
+        gradients = 3 * 4 * self.tokens * self.model.d_model
+        return _Moment(self._gathered(), self.kept + self.after + gradients, 2 * self.width * self.head)
+
+    def in_the_last_block(self) -> _Moment:
+        """Computed again, or as the forward pass left it."""
+        return _Moment(self._gathered(blocks=1), self.kept + self._worked(), self.width * self.head)
+
+    def sending_it(self) -> _Moment:
+        """Its gradient and the copy in float32; its weights and activations are gone."""
+        sending = (self.gradient + 4) * self.block
+        return _Moment(self._gathered(blocks=1, gone=1) + sending, self._before(), self.width * self.head)
+
+    def in_the_block_before(self) -> _Moment:
+        """While that is sent and the next block fetched."""
+        gathered = self._gathered(blocks=min(2, self.model.n_layers - 1), gone=1) + self.sent * self.block
+        return _Moment(gathered, self._before() + self._worked(), self.width * self.head)
+
+    def sending_the_root(self) -> _Moment:
+        """The last of all."""
+        return _Moment(
+            (4 + (self.gradient or 4)) * 2 * self.head, self.tokens * self.width * self.model.d_model, last=True
+        )
+
+    def _gathered(self, *, blocks: int = 0, gone: int = 0) -> int:
+        """Weights of the root and of so many blocks; or, where they are not resharded, all but the blocks gone."""
+        some, every = 2 * self.head + blocks * self.block, count(self.model).total - gone * self.block
+        return self.width * (some if self.layout.reshard else every)
+
+    def _before(self) -> int:
+        """Activations of the blocks before the last, or where they are computed again all that is kept of them."""
+        return self.kept if self.layout.recompute else self.kept - self.each
+
+    def _worked(self) -> int:
+        """Activations of a block that are computed again, and gradients of those of its FFN. In a mixture's weighted
+        sum these are of each expert's output and its weight in float32, before one is rounded. And what the backward
+        pass of an activation works with that torch's own operators compute.
+        """
+        model, experts = self.model, self.model.top_k if isinstance(self.model, MoEModel) else 1
+        mixed = (2 * 4 + self.width) * experts if isinstance(model, MoEModel) else 0
+        works = rows()[model.activation].works * experts * ffn_width(model) if isinstance(model, Model) else 0
+        return self.layout.recompute * self.each + self.tokens * ((mixed or 6 * self.width) * model.d_model + works)
 
 
 def copies(recipe: Recipe) -> int:
@@ -130,26 +239,11 @@ def activations_per_token(model: TextModel, width: int) -> int:
     return model.n_layers * layer + norm + scaled
 
 
-def _gathered(recipe: Recipe, machine: Machine, width: int) -> int:
-    """FSDP2's unsharded weights, and a gradient in the compute type with its float32 copy to reduce.
-
-    A ResNet is one unit, gathered whole and in float32, from which autocast makes what it computes with; an MLP, of
-    units smaller than that, is counted alike.
-    """
-    model = recipe.model
-    if machine.accelerator == "cpu" or recipe.layout.strategy == "ddp":
-        return 0
-    if not isinstance(model, TextModel):
-        return 2 * 4 * count(model).total
-    block = parameters.block(model) if isinstance(model, Model) else 2 * model.d_model**2
-    root = 2 * model.vocab_size * model.d_model
-    return width * (2 * block + root) + (width + 4) * block
-
-
 def _loss(model: TextModel, tokens: int, width: int) -> int:
-    """A chunk's logits, log-probabilities and error (12 bytes a logit in bfloat16, 8 in float32), and the head's
-    gradient, summed in float32.
+    """A chunk's logits and log-probabilities in float32, with what is there of the chunk before until its errors are
+    replaced, and the head's gradient, summed in float32; or that with what the chunk adds to it.
     """
-    logits = min(LOGITS_PER_CHUNK, tokens * model.vocab_size)
-    head = model.vocab_size * model.d_model
-    return (12 if width == 2 else 8) * logits + (4 + width if width == 2 else 4) * head
+    logits, head = min(LOGITS_PER_CHUNK, tokens * model.vocab_size), model.vocab_size * model.d_model
+    left = (4 + width if width == 2 else 4) * logits
+    before = left if tokens * model.vocab_size > LOGITS_PER_CHUNK else 0
+    return max(8 * logits + before + 4 * head, left + (4 + width) * head)

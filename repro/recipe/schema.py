@@ -132,17 +132,24 @@ class Evaluation(Section):
 
 
 class Checkpoints(Section):
-    """When to save, by steps and by time, and how many to keep."""
+    """When to save, by steps and by time, and what to keep."""
 
     every: PositiveInt  # steps
     minutes: PositiveFloat
-    keep: PositiveInt
+    keep: PositiveInt  # the newest so many
+    milestones: PositiveInt | None  # and, for good, those of multiples of so many steps
 
 
 class Layout(Section):
-    """How a model lies on several devices; changes no number but for rounding."""
+    """How a model lies on devices; changes no number but for rounding. What is null, ``repro plan`` works out."""
 
     strategy: Literal["fsdp2", "ddp"]  # shared out, gathered layer by layer as it is needed; or whole on each
+    shard: PositiveInt | None  # devices that share out one copy of the model; others hold copies
+    micro_batch: PositiveInt | None  # sequences or images at a time on each device
+    recompute: bool | None  # a block's activations in the backward pass, instead of keeping them
+    reshard: bool | None  # give weights back after a block's forward pass, and gather them again
+    reduce_each: bool | None  # sum gradients over devices after each micro-batch, not once a step
+    compile: bool  # each block by torch.compile, in place
 
 
 Precision = Literal["bf16", "fp32"]  # of the matrix products on a GPU; a CPU computes in float32
@@ -247,11 +254,19 @@ class Machine(Section):
     nodes: PositiveInt
     devices: PositiveInt  # a node
     memory_gb: PositiveFloat  # a device, 10^9 bytes
+    link_gb_s: PositiveFloat  # that a device sends inside its node, while it receives as much
+    network_gb_s: PositiveFloat | None = None  # that a node sends to others, all its network cards together
     bandwidth_gb_s: PositiveFloat  # of a device's memory
     peak_tflops: PositiveFloat
     expected_mfu: Annotated[PositiveFloat, Field(le=1)]
     synchronous_grouped_mm: bool = False  # whether torch loops over the experts of a grouped product on the host
     source: str
+
+    @model_validator(mode="after")
+    def _is_connected(self) -> Self:
+        if self.nodes > 1 and self.network_gb_s is None:
+            raise ValueError(f"nodes is {self.nodes} and network_gb_s is missing; expected the GB/s that a node sends")
+        return self
 
     @property
     def world_size(self) -> int:

@@ -20,6 +20,7 @@ class Row(Section):
     gated: bool = False
     parameters: NonNegativeInt = 0  # learnable coefficients of one instance; a model has one instance a layer
     kept: PositiveInt  # tensors of the FFN's width that autograd keeps for the backward pass, the projection's included
+    works: NonNegativeInt = 0  # bytes a number of that width that the backward pass of torch's own operators needs
     paper: str  # where the paper defines or uses it, or who did
     about: str = ""
 

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
-from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.strategies import Strategy
 
@@ -17,17 +14,20 @@ from repro import models
 from repro.data.images.pictures import ImageSet
 from repro.data.loader import killed_workers_told
 from repro.data.manifest import Prepared
-from repro.recipe import Machine, Recipe, fingerprint, plan
+from repro.recipe import Machine, Recipe, fingerprint, layout
 from repro.recipe.images import ImageRecipe
+from repro.recipe.layout import Fit
 from repro.recipe.schema import LanguageRecipe
-from repro.training import checkpoints, pictures, text
+from repro.training import checkpoints, pictures, resuming, text
 from repro.training.callbacks.guard import GradientGuard
 from repro.training.callbacks.metrics import EVERY, Metrics, Unit
 from repro.training.callbacks.saving import Interruption, Saving
 from repro.training.callbacks.seeds import StepSeed
 from repro.training.magnitudes_file import MagnitudesFile
 from repro.training.metrics_file import MetricsFile
+from repro.training.ranks import environment
 from repro.training.replicated import Replicated
+from repro.training.sharding import Sharding
 from repro.training.strategy import FSDP2, BareModel, filling
 
 Data = Prepared | ImageSet
@@ -63,20 +63,15 @@ def build(recipe: Recipe, machine: Machine, data: Data, *, seed: int, folder: Pa
         loggers: told every logged row, beside the metrics file and TensorBoard.
     """
     _quieten()
-    checkpoint = newest(folder)
+    checkpoint = resuming.of_all(folder)
     if checkpoint:
         checkpoints.refuse_other(checkpoint, fingerprint(recipe))
-    fit = plan.fit(recipe, machine)
+    fit = layout.fit(recipe, machine)
     parts = _parts(recipe, data, fit, folder, seed=seed)
     callbacks = _callbacks(recipe, machine, parts, folder, seed=seed)
     loggers = [*_files(folder, checkpoint), *loggers]
     trainer = _trainer(recipe, machine, fit, folder, seed=seed, callbacks=callbacks, loggers=loggers)
     return Training(trainer, parts.module, parts.data, checkpoint)
-
-
-def newest(folder: Path) -> Path | None:
-    """The newest complete checkpoint of a run folder."""
-    return next(reversed(checkpoints.complete(folder / "checkpoints")), None)
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,7 @@ class Parts:
     callbacks: list[lightning.Callback]
 
 
-def _parts(recipe: Recipe, data: Data, fit: plan.Fit, folder: Path, *, seed: int) -> Parts:
+def _parts(recipe: Recipe, data: Data, fit: Fit, folder: Path, *, seed: int) -> Parts:
     if isinstance(recipe, ImageRecipe):
         assert isinstance(data, ImageSet)
         guard = GradientGuard(clip=recipe.optim.clip or math.inf, guard=recipe.optim.guard)
@@ -106,7 +101,7 @@ def _parts(recipe: Recipe, data: Data, fit: plan.Fit, folder: Path, *, seed: int
 def _trainer(
     recipe: Recipe,
     machine: Machine,
-    fit: plan.Fit,
+    fit: Fit,
     folder: Path,
     *,
     seed: int,
@@ -114,9 +109,9 @@ def _trainer(
     loggers: list[Logger],
 ) -> lightning.Trainer:
     return lightning.Trainer(
-        strategy=_strategy(recipe, machine, seed=seed),
+        strategy=_strategy(recipe, machine, fit, seed=seed),
         accelerator=machine.accelerator,
-        plugins=[_processes()],
+        plugins=[environment()],
         devices=machine.devices,
         num_nodes=machine.nodes,
         precision="32-true",  # bfloat16 is the sharding policy's or the module's matter; weights stay float32
@@ -137,19 +132,26 @@ def _trainer(
     )
 
 
-def _strategy(recipe: Recipe, machine: Machine, *, seed: int) -> Strategy:
+def _strategy(recipe: Recipe, machine: Machine, fit: Fit, *, seed: int) -> Strategy:
     fill = filling(seed, models.distribution(recipe.model))
-    if machine.accelerator == "cpu" and machine.world_size == 1:
-        return BareModel(fill)
-    if recipe.layout.strategy == "ddp":
-        return Replicated(fill)
+    if how := sharding(recipe, machine, fit):
+        return FSDP2(fill, how)
+    return BareModel(fill) if machine.accelerator == "cpu" and machine.world_size == 1 else Replicated(fill)
+
+
+def sharding(recipe: Recipe, machine: Machine, fit: Fit) -> Sharding | None:
+    """How FSDP2 shares the model out; None where it lies whole on each device."""
+    if recipe.layout.strategy == "ddp" or (machine.accelerator == "cpu" and machine.world_size == 1):
+        return None
     autocast = isinstance(recipe, ImageRecipe)  # weights stay in float32, for the sake of the norms
-    return FSDP2(fill, precision="fp32" if autocast or machine.accelerator == "cpu" else recipe.precision)
-
-
-def _processes() -> ClusterEnvironment:
-    """torchrun's processes or this one alone; a scheduler's variables do not make Lightning take over its handlers."""
-    return TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LightningEnvironment()
+    return Sharding(
+        ranks=fit.shard,
+        precision="fp32" if autocast or machine.accelerator == "cpu" else recipe.precision,
+        recompute=fit.recompute,
+        reduce_each=fit.reduce_each,
+        reshard=fit.reshard,
+        compile=recipe.layout.compile,
+    )
 
 
 def _callbacks(recipe: Recipe, machine: Machine, parts: Parts, folder: Path, *, seed: int) -> list[lightning.Callback]:

@@ -1,11 +1,12 @@
 """One checkpoint format at every world size: a folder of shards, committed by its name.
 
 ``step-00000100/`` holds torch's distributed checkpoint of weights and optimizer (``.metadata``, ``*.distcp``) and
-``progress.pt`` with the rest: loops, schedules, callbacks, the recipe's fingerprint. It is written under another name
-and renamed when it is whole, so whatever is called ``step-...`` and has its metadata is complete.
+``progress.pt`` with the rest: loops, schedules, callbacks, the recipe's fingerprint. By ``files.json``, their sizes,
+one is known to be whole. :mod:`repro.training.writing` writes it.
 """
 
 import contextlib
+import json
 import pickle
 import shutil
 import warnings
@@ -15,8 +16,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict import (
     get_model_state_dict,
     get_optimizer_state_dict,
@@ -24,12 +27,11 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 from torch.distributed.checkpoint.state_dict_loader import load
-from torch.distributed.checkpoint.state_dict_saver import save
 from torch.optim import Optimizer
 
 from repro.errors import RunError
 
-_PROGRESS = "progress.pt"
+PROGRESS, FILES = "progress.pt", "files.json"
 
 
 def name(step: int) -> str:
@@ -39,18 +41,42 @@ def name(step: int) -> str:
 
 def step_of(path: Path) -> int:
     """The optimizer step after which a checkpoint was written."""
-    return int(path.name.removeprefix("step-"))
+    step: int = _progress(path)["global_step"]
+    return step
+
+
+def recipe_of(path: Path) -> str:
+    """The fingerprint of the recipe that wrote a checkpoint."""
+    fingerprint: str = _progress(path)["recipe"]
+    return fingerprint
 
 
 def complete(folder: Path) -> list[Path]:
-    """The complete checkpoints of a folder, oldest first."""
-    found = [path for path in folder.glob("step-*") if (path / ".metadata").is_file() and (path / _PROGRESS).is_file()]
+    """The complete checkpoints of a folder, oldest first, as they say themselves: copies may have any name and time."""
+    found = [path for path in folder.glob("[!.]*") if _is_whole(path)]
     return sorted(found, key=step_of)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether all that belongs to it is there."""
+    try:
+        listed: dict[str, int] = json.loads((path / FILES).read_text())
+        return all((path / file).stat().st_size >= size for file, size in listed.items())
+    except (OSError, ValueError, AttributeError, TypeError):
+        return False
+
+
+def sizes(path: Path) -> dict[str, int]:
+    """Of its files, in bytes: shards as the metadata tells, since other nodes wrote them."""
+    found = {name: (path / name).stat().st_size for name in (".metadata", PROGRESS)}
+    for piece in (FileSystemReader(path).read_metadata().storage_data or {}).values():
+        found[piece.relative_path] = max(found.get(piece.relative_path, 0), piece.offset + piece.length)
+    return found
 
 
 def refuse_other(path: Path, recipe: str) -> None:
     """Raise a RunError if the checkpoint was not written by the recipe with this fingerprint."""
-    found = _progress(path)["recipe"]
+    found = recipe_of(path)
     if found != recipe:
         raise RunError(
             f"{path} is a checkpoint of another recipe: its fingerprint is {found}, expected {recipe}; "
@@ -61,25 +87,6 @@ def refuse_other(path: Path, recipe: str) -> None:
 def state_of(model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
     """Weights and optimizer state, both by parameter name and sharded as the model is."""
     return {"model": get_model_state_dict(model), "optimizer": get_optimizer_state_dict(model, optimizer)}
-
-
-def write(path: Path, state: dict[str, Any], progress: dict[str, Any], *, rank: int = 0) -> None:
-    """Write a checkpoint; called by every rank.
-
-    Raises:
-        RunError: the disk is full or read-only; the checkpoints that were there are untouched.
-    """
-    aside = path.with_name(f".writing-{path.name}")
-    try:
-        _save(state, aside)  # makes the folder, whichever rank comes first
-        if rank == 0:
-            torch.save(progress, aside / _PROGRESS)
-            aside.rename(path)
-    except (OSError, RuntimeError, CheckpointException) as error:
-        cause = _cause(error, aside)
-        if rank == 0:
-            shutil.rmtree(aside, ignore_errors=True)
-        raise RunError(f"cannot write the checkpoint {path}: {cause}; earlier checkpoints are untouched") from error
 
 
 def remove(path: Path) -> None:
@@ -96,43 +103,57 @@ def sweep(folder: Path) -> None:
 def read(path: Path, model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
     """Load weights and optimizer state in place, on any number of ranks, and return the progress."""
     state = state_of(model, optimizer)
-    with _readable(path), _alone_on_purpose():
+    with _readable(path), alone_on_purpose():
         load(state, checkpoint_id=path, no_dist=not dist.is_initialized())
     set_model_state_dict(model, state["model"])
     set_optimizer_state_dict(model, optimizer, state["optimizer"])
     return _progress(path)
 
 
-def _progress(path: Path) -> dict[str, Any]:
+def outline(path: Path) -> dict[str, Tensor]:
+    """The weights and buffers of a checkpoint by the training module's names, on the meta device: without numbers."""
     with _readable(path):
-        progress: dict[str, Any] = torch.load(path / _PROGRESS, weights_only=True)
+        stored = FileSystemReader(path).read_metadata().state_dict_metadata
+    return {
+        name.removeprefix("model."): torch.empty(kept.size, dtype=kept.properties.dtype, device="meta")
+        for name, kept in stored.items()
+        if name.startswith("model.") and isinstance(kept, TensorStorageMetadata)
+    }
+
+
+def fill(path: Path, weights: dict[str, Tensor]) -> None:
+    """Read some of the weights that :func:`outline` names, whole, into tensors of one process, and nothing else."""
+    with _readable(path), alone_on_purpose():
+        load({"model": weights}, checkpoint_id=path, no_dist=True)
+
+
+def _progress(path: Path) -> dict[str, Any]:
+    with _readable(path, RuntimeError):  # as a damaged archive is to torch
+        progress: dict[str, Any] = torch.load(path / PROGRESS, weights_only=True)
     return progress
 
 
 @contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(path: Path, *also: type[BaseException]) -> Iterator[None]:
+    """Tell what is wrong with files; that another rank is gone is no fault of theirs."""
+    kinds: tuple[type[BaseException], ...] = (OSError, EOFError, pickle.UnpicklingError, CheckpointException, *also)
     try:
         yield
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, CheckpointException) as error:
+    except kinds as error:
         raise RunError(
-            f"cannot read the checkpoint {path}: {_cause(error, path)}; remove it to go on from an earlier one"
+            f"cannot read the checkpoint {path}: {cause(error, path)}; remove it to go on from an earlier one"
         ) from error
 
 
-def _save(state: dict[str, Any], folder: Path) -> None:
-    with _alone_on_purpose():
-        save(state, checkpoint_id=folder, no_dist=not dist.is_initialized())
-
-
 @contextlib.contextmanager
-def _alone_on_purpose() -> Iterator[None]:
+def alone_on_purpose() -> Iterator[None]:
     """Silence torch's guess that a single process meant to start more."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavailable or uninitialized")
         yield
 
 
-def _cause(error: BaseException, path: Path) -> str:
+def cause(error: BaseException, path: Path) -> str:
     """What the disk said, in a line: torch wraps it in a report of every rank, or says only where its writer stood."""
     if isinstance(error, CheckpointException):
         error = next(iter(error.failures.values()))[0]

@@ -10,7 +10,7 @@ from repro.data.images.batches import ImageData
 from repro.data.images.pictures import ImageSet
 from repro.recipe.counting import per_image
 from repro.recipe.images import ImageRecipe, ResNetRecipe
-from repro.recipe.plan import Fit
+from repro.recipe.layout import Fit
 from repro.training.callbacks.images import Averaging, ImageValidation, Statistics
 from repro.training.callbacks.magnitudes import Magnitudes
 from repro.training.callbacks.metrics import EVERY, Coefficients, Unit

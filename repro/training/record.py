@@ -3,6 +3,7 @@
 import json
 import platform
 import subprocess
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,7 @@ import repro
 from repro.errors import RunError
 from repro.paths import write_whole
 from repro.recipe import Machine, Recipe
+from repro.recipe.layout import fit
 
 PACKAGES = ("torch", "lightning", "triton", "torchvision", "tokenizers", "numpy")
 
@@ -29,7 +31,7 @@ class Source(Protocol):
 
 
 def record(folder: Path, recipe: Recipe, machine: Machine, data: Source) -> None:
-    """Write ``recipe.yaml``, ``origin.yaml``, ``machine.yaml`` and ``versions.json``.
+    """Write ``recipe.yaml``, ``origin.yaml``, ``machine.yaml`` with the fit on it, and ``versions.json``.
 
     Raises:
         RunError: the folder holds a run on other data, which this one cannot continue.
@@ -37,7 +39,7 @@ def record(folder: Path, recipe: Recipe, machine: Machine, data: Source) -> None
     _refuse_other_data(folder, data)
     write_whole(folder / "recipe.yaml", _yaml(recipe.model_dump(mode="json")))
     write_whole(folder / "origin.yaml", _yaml(recipe.origin))
-    write_whole(folder / "machine.yaml", _yaml(machine.model_dump(mode="json")))
+    write_whole(folder / "machine.yaml", _yaml(machine.model_dump(mode="json") | {"fit": asdict(fit(recipe, machine))}))
     write_whole(folder / "versions.json", json.dumps(versions() | {"data": data.fingerprint}, indent=1) + "\n")
 
 

@@ -17,9 +17,10 @@ from repro.errors import Diverged, RunError
 from repro.paths import write_whole
 from repro.recipe import Machine, Recipe
 from repro.recipe.runs import read_metrics
-from repro.training.build import Data, build, newest
+from repro.training.build import Data, build
 from repro.training.ranks import is_first, started
 from repro.training.record import record
+from repro.training.resuming import newest
 
 RESULT = "result.json"
 RESULTS = ("loss", "validation_loss", "top1", "top5", "skipped_steps")
@@ -129,11 +130,13 @@ def check(machine: Machine) -> None:
             f"machine {machine.name!r} has GPUs, and torch finds none here: `repro doctor` looks into it, "
             "--on cpu does without"
         )
-    if started() != machine.world_size:
+    here = torch.cuda.device_count() if machine.accelerator == "cuda" else machine.devices
+    if here < machine.devices:
+        raise RunError(f"machine {machine.name!r} has {machine.devices} GPUs a node, and torch finds {here} here")
+    if started() not in {machine.world_size, 1} or (started() == 1 < machine.nodes):
         raise RunError(
-            f"machine {machine.name!r} has {machine.world_size} devices but {started()} process(es) were started; "
-            f"start one a device with torchrun --nnodes {machine.nodes} --nproc-per-node {machine.devices}, "
-            "or train on one with --on gpu"
+            f"machine {machine.name!r} has {machine.world_size} devices on {machine.nodes} nodes, but {started()} "
+            f"process(es) were started; `repro launch` prints what starts them all"
         )
 
 

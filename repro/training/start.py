@@ -1,58 +1,139 @@
 """A run as a person sees it: what will happen, how far it is, how it ended."""
 
-import math
+import contextlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from repro.data.images.locate import locate
-from repro.data.images.pictures import ImageSet
 from repro.data.locate import ready
-from repro.data.manifest import Prepared
-from repro.data.progress import bars
-from repro.data.text import epochs
-from repro.errors import RunError
-from repro.recipe import Machine, Recipe, load, machine, runs
-from repro.recipe.counting import count
+from repro.data.progress import bars, silent
+from repro.errors import Preempted, ReproError, RunError
+from repro.paths import write_whole
+from repro.recipe import Recipe, fingerprint
 from repro.recipe.images import ImageRecipe
-from repro.recipe.plan import fit
+from repro.recipe.layout import fit
 from repro.recipe.schema import LanguageRecipe
-from repro.training.build import Data, newest
+from repro.training.build import Data
 from repro.training.callbacks.progress import ProgressLine
 from repro.training.checkpoints import step_of
-from repro.training.ranks import is_first
-from repro.training.run import check, is_complete, refuse_diverged, result, run
+from repro.training.launch import ENDED, PREEMPTED, Job, job
+from repro.training.meeting import meeting
+from repro.training.ranks import by_torchrun, is_first, started
+from repro.training.record import versions
+from repro.training.resuming import newest
+from repro.training.run import check, is_complete, refuse_diverged, run
+from repro.training.telling import introduce, results
+from repro.training.torchrun import start_all
 
 
 def start(name: str, overrides: Sequence[str], *, on: str, seed: int, out: Path | None, console: Console) -> None:
     """Train a recipe by name, saying on ``console`` what it is, where it writes and how it goes."""
-    recipe, where = load(name, overrides), machine(on)
-    folder = runs.folder(recipe, seed, out)
     say = console if is_first() else Console(quiet=True)
-    if is_complete(folder):
-        refuse_diverged(folder)
-        say.print(f"already complete: {folder}\n{_results(folder, recipe)}", highlight=False, soft_wrap=True)
+    try:
+        with meeting() as others:
+            beginning = others.together(lambda: _begin(job(name, overrides, on=on, seed=seed, out=out)), _said)
+            _go_on(beginning, say)
+    except ReproError as error:
+        if not (by_torchrun() and _handed_over(error)):
+            raise
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What all processes of a run begin with. A run that is complete needs no data."""
+
+    job: Job
+    data: Data | None
+    checkpoint: Path | None
+
+
+def _begin(asked: Job) -> Beginning:
+    """What can be wrong is told now, before anything is written."""
+    if is_complete(asked.folder):
+        return Beginning(asked, None, None)
+    check(asked.machine)
+    fit(asked.recipe, asked.machine)
+    _check_writable(asked.folder)
+    return Beginning(asked, _data(asked.recipe), newest(asked.folder))
+
+
+def _said(beginning: Beginning) -> dict[str, object]:
+    """What is to be the same on all processes, in the words of an error."""
+    asked = beginning.job
+    return {
+        "what they train": f"{asked.recipe.name} ({fingerprint(asked.recipe)})",
+        "the seed": asked.seed,
+        "the layout": f"{asked.recipe.layout} on {asked.machine.name!r}, {fit(asked.recipe, asked.machine)}",
+        "the run's folder": asked.folder,
+        "the data": beginning.data.fingerprint if beginning.data else "a complete run",
+        "the version": versions()["repro"],
+    }
+
+
+def _go_on(beginning: Beginning, say: Console) -> None:
+    asked = beginning.job
+    if beginning.data is None:
+        refuse_diverged(asked.folder)
+        say.print(
+            f"already complete: {asked.folder}\n{results(asked.folder, asked.recipe)}", highlight=False, soft_wrap=True
+        )
         return
-    check(where)
-    fit(recipe, where)  # what this machine cannot do is told before anything is written
-    _check_writable(folder)
-    data = _data(recipe)
-    checkpoint = newest(folder)
-    done = step_of(checkpoint) if checkpoint else 0
-    _introduce(recipe, where, data, folder, done, say)
-    run(recipe, where, data, seed=seed, folder=folder, loggers=[ProgressLine(say, steps=recipe.steps, done=done)])
     if is_first():
-        told = f"complete: {_results(folder, recipe)}\ncurves: tensorboard --logdir {folder}"
-        say.print(told, highlight=False, soft_wrap=True)
+        (asked.folder / PREEMPTED).unlink(missing_ok=True)
+    if asked.machine.world_size > started():
+        start_all(asked)
+    else:
+        _train(beginning, beginning.data, say)
+
+
+def _train(beginning: Beginning, data: Data, say: Console) -> None:
+    """In this process, alone or one of several."""
+    asked = beginning.job
+    recipe, folder = asked.recipe, asked.folder
+    done = step_of(beginning.checkpoint) if beginning.checkpoint else 0
+    introduce(recipe, asked.machine, data, folder, done, say)
+    progress = ProgressLine(say, steps=recipe.steps, done=done)
+    try:
+        run(recipe, asked.machine, data, seed=asked.seed, folder=folder, loggers=[progress])
+    except Preempted as stopped:
+        if is_first():
+            write_whole(folder / PREEMPTED, f"{stopped}\n")
+        raise
+    if is_first():  # which alone has written the result by now
+        say.print(
+            f"complete: {results(folder, recipe)}\ncurves: tensorboard --logdir {folder}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _handed_over(error: ReproError) -> bool:
+    """Whether torchrun need not know, which would take it for a crash: who started it reads how it ended in a file.
+
+    It has to know if other processes do not, so that it ends them.
+    """
+    if started() > 1 and not error.agreed:
+        return False
+    if error.exit_code == Preempted.exit_code:
+        return True
+    told = os.environ.get(ENDED)
+    if told and is_first():
+        try:
+            write_whole(Path(told), f"{error.exit_code} {error}")
+        except OSError:
+            return False
+    return bool(told)
 
 
 def _data(recipe: Recipe) -> Data:
     if isinstance(recipe, ImageRecipe):
         return locate(recipe.data, recipe.model.classes)
     assert isinstance(recipe, LanguageRecipe)
-    with bars() as progress:
+    with bars() if is_first() else contextlib.nullcontext(silent) as progress:
         return ready(recipe.data, recipe.model.vocab_size, progress=progress)
 
 
@@ -61,66 +142,3 @@ def _check_writable(folder: Path) -> None:
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise RunError(f"cannot write {folder}: {there} is not a folder that can be written")
-
-
-def _introduce(recipe: Recipe, where: Machine, data: Data, folder: Path, done: int, console: Console) -> None:
-    counted, shared = count(recipe.model), fit(recipe, where)
-    text = isinstance(recipe, LanguageRecipe)
-    times = "once" if shared.accumulation == 1 else f"{shared.accumulation} times"
-    inner = f"{counted.non_embedding:,} of them not in {'embeddings' if text else 'the classifier'}"
-    lines = {
-        recipe.name: f"{counted.total:,} parameters, {inner}",
-        "budget": _budget(recipe),
-        "data": _described(recipe, data),
-        "machine": f"{where.device}: {shared.micro_batch} {'sequence' if text else 'image'}s at a time, {times} a step",
-        "folder": str(folder) + (f", going on after step {done:,}" if done else ""),
-    }
-    for word, said in lines.items():
-        console.print(f"[bold]{word}[/]  {said}", highlight=False, soft_wrap=True)
-    if isinstance(recipe, LanguageRecipe) and recipe.evaluation.tasks:
-        console.print("the recipe's downstream tasks are not evaluated by this version", style="yellow")
-
-
-def _budget(recipe: Recipe) -> str:
-    if isinstance(recipe, ImageRecipe):
-        return f"{recipe.budget.epochs:,} epochs: {recipe.steps:,} steps of {recipe.batch:,} images"
-    assert isinstance(recipe, LanguageRecipe)
-    return f"{recipe.budget.tokens:,} tokens in {recipe.steps:,} steps of {recipe.budget.tokens_per_step:,}"
-
-
-def _described(recipe: Recipe, data: Data) -> str:
-    if isinstance(data, ImageSet):
-        images = f"{len(data.train):,} training and {len(data.validation):,} validation images"
-        return f"{data.name}, {images} of {len(data.classes):,} classes"
-    assert isinstance(recipe, LanguageRecipe)
-    assert isinstance(data, Prepared)
-    entropy = data.manifest.entropies
-    return (
-        f"{recipe.data.corpus}, {data.tokens('train'):,} tokens: {epochs(data, recipe.budget.tokens):.2g} epochs; "
-        f"entropies of {entropy.unigram:.2f} (unigram) and {entropy.bigram:.2f} (bigram) nats per token"
-    )
-
-
-def _results(folder: Path, recipe: Recipe) -> str:
-    last = result(folder)
-    validation, guess = last["validation_loss"], _guess(recipe)
-    skipped = f", {last['skipped_steps']:.0f} steps skipped" if last["skipped_steps"] else ""
-    told = f"loss {_number(last['loss'])}, validation {_number(validation)} (nats per "
-    told += f"image), top-1 {last['top1']:.2%}, top-5 {last['top5']:.2%}" if "top1" in last else "token)"
-    told += f" after {last['steps']:,} steps{skipped}"
-    lost = validation is None or validation >= guess
-    return f"{told}\nvalidation is no better than a guess ({guess:.4f})" if lost else told
-
-
-def _number(loss: float | None) -> str:
-    if loss is None:
-        return "not finite"
-    return f"{loss:.4g}" if loss >= 1000 else f"{loss:.4f}"
-
-
-def _guess(recipe: Recipe) -> float:
-    """The loss of equal odds for every class or token."""
-    if isinstance(recipe, ImageRecipe):
-        return math.log(recipe.model.classes)
-    assert isinstance(recipe, LanguageRecipe)
-    return math.log(recipe.model.vocab_size)

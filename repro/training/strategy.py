@@ -5,22 +5,22 @@ sharded by FSDP2 or, where the recipe says so, whole on each (:mod:`repro.traini
 weights, write the same checkpoints and, in one process on a CPU, give the same losses to the bit.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
+import torch.distributed as dist
 from lightning.pytorch.strategies import ModelParallelStrategy, SingleDeviceStrategy, Strategy
 from torch import nn
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 
-from repro.models.ffn import GatedFFN, PlainFFN
 from repro.models.init import Distribution, initialise
-from repro.models.moe import Experts, MoE
-from repro.models.recurrent import RecurrentLayer
 from repro.training import checkpoints
+from repro.training.meeting import TIMEOUT
+from repro.training.sharding import Sharding, mesh, shard
+from repro.training.writing import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,8 @@ class DistributedCheckpoints(Strategy):
     fill: "Callable[[nn.Module], None]"
     restore_checkpoint_after_setup = True
     lightning_restore_optimizer = False
+    writing: Writing | None = None
+    group: dist.ProcessGroup | None = None
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
         """Nothing: ``save_checkpoint`` takes weights and optimizer state where they lie."""
@@ -52,11 +54,29 @@ class DistributedCheckpoints(Strategy):
         """Nothing: ``load_checkpoint`` has filled the optimizer in place."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: "_PATH", storage_options: Any = None) -> None:
-        """Write a checkpoint from all ranks."""
+        """Begin to write a checkpoint, from all ranks; :meth:`finish_saving` waits for it."""
+        self.finish_saving()
         state = checkpoints.state_of(self.trained, self.optimizers[0])
         progress = {key: value for key, value in checkpoint.items() if key not in {"state_dict", "optimizer_states"}}
-        checkpoints.write(Path(filepath), state, progress, rank=self.global_rank)
-        self.barrier()
+        self.writing = Writing(Path(filepath), state, progress, rank=self.global_rank, group=self._saving_group())
+
+    def finish_saving(self) -> None:
+        """Wait until the checkpoint that was begun is whole.
+
+        Raises:
+            RunError: on all ranks, if it could not be written.
+        """
+        writing, self.writing = self.writing, None
+        if writing:
+            writing.finish()
+
+    def _saving_group(self) -> dist.ProcessGroup | None:
+        """All ranks, on channels of their own: those of the training are in use meanwhile."""
+        if dist.is_initialized() and self.group is None:
+            group = dist.new_group(backend="gloo", timeout=TIMEOUT)
+            assert isinstance(group, dist.ProcessGroup)  # this rank is in it
+            self.group = group
+        return self.group
 
     def load_checkpoint(self, checkpoint_path: "_PATH", weights_only: bool | None = None) -> dict[str, Any]:
         """Fill model and optimizer, and return the rest of the checkpoint."""
@@ -91,21 +111,22 @@ class BareModel(DistributedCheckpoints, SingleDeviceStrategy):
 
 
 class FSDP2(DistributedCheckpoints, ModelParallelStrategy):
-    """Weights, gradients and optimizer state sharded over all ranks, each of which reads its own share of a batch.
+    """Weights, gradients and optimizer state shared out over ranks, each of which reads its own share of a batch.
 
-    Lightning's strategy defaults to tensor parallelism inside a node and initialises shard by shard, which draws equal
-    shards on a CPU; this one has a single data-parallel dimension and weights that do not depend on the world size.
+    Lightning's strategy defaults to tensor parallelism inside a node, initialises shard by shard, which draws equal
+    shards on a CPU, and reduces gradients after every micro-batch. This one lays ranks along data-parallel dimensions
+    only, takes weights that do not depend on the number of ranks, and reduces as its layout says.
     """
 
-    def __init__(self, fill: "Callable[[nn.Module], None]", *, precision: str) -> None:
-        super().__init__(data_parallel_size=1, tensor_parallel_size=1)
-        self.fill, self.precision = fill, precision
+    def __init__(self, fill: "Callable[[nn.Module], None]", sharding: Sharding) -> None:
+        super().__init__(data_parallel_size=1, tensor_parallel_size=1, timeout=TIMEOUT)
+        self.fill, self.sharding = fill, sharding
 
     def setup_environment(self) -> None:
-        """Start the process group and lay all ranks along one dimension."""
+        """Start the process group and lay the ranks out: copies of the model, and the ranks that share one."""
         super(ModelParallelStrategy, self).setup_environment()
         self._setup_distributed()
-        self._device_mesh = init_device_mesh(self.root_device.type, (self.world_size,), mesh_dim_names=("dp_shard",))
+        self._device_mesh = mesh(self.root_device.type, self.world_size, self.sharding.ranks)
 
     @property
     def distributed_sampler_kwargs(self) -> dict[str, Any]:
@@ -117,43 +138,29 @@ class FSDP2(DistributedCheckpoints, ModelParallelStrategy):
         assert self.accelerator is not None
         self.accelerator.setup(trainer)
         for network in networks(self.trained):
-            shard(network, self.device_mesh, self.precision)
+            shard(network, self.device_mesh, self.sharding)
         self.allocate()
         self.barrier()
         self.setup_optimizers(trainer)
         self.setup_precision_plugin()
 
+    @contextlib.contextmanager
+    def block_backward_sync(self) -> Iterator[None]:
+        """What Lightning calls around every micro-batch of a step but the last."""
+        units = [network for network in networks(self.trained) if isinstance(network, FSDPModule)]
+        for unit in units:  # copies of the model tell each other once a step in any case
+            unit.set_requires_gradient_sync(self.sharding.reduce_each)
+            unit.set_requires_all_reduce(False)
+        try:
+            yield
+        finally:
+            for unit in units:
+                unit.set_requires_gradient_sync(True)  # and the copies' exchange with it
+
 
 def networks(module: nn.Module) -> list[nn.Module]:
     """What a training module trains, and what it averages, if anything."""
     return [child for child in module.children() if any(True for _ in child.parameters())]
-
-
-def shard(network: nn.Module, mesh: DeviceMesh, precision: str) -> None:
-    """Shard ``network`` over ``mesh`` layer by layer, with ``precision`` for products and float32 for the weights.
-
-    Activations that learn and routers are units of their own in float32: rounded to bfloat16, a coefficient of 1/3 is
-    off by 1e-3, and two experts may tie. Convolutions lose their channels-last memory, which FSDP2 does not take.
-    """
-    network.to(memory_format=torch.contiguous_format)
-    # Inputs are not cast: the residual stream is in bfloat16 by itself, and rotations are to stay in float32.
-    mixed = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False)
-    products = mixed if precision == "bf16" else MixedPrecisionPolicy()
-    for module in list(_in_float32(network)):
-        fully_shard(module, mesh=mesh, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))
-    for layer in getattr(network, "layers", ()):
-        fully_shard(layer, mesh=mesh, mp_policy=products)
-    fully_shard(network, mesh=mesh, mp_policy=products)
-
-
-def _in_float32(network: nn.Module) -> Iterator[nn.Module]:
-    for module in network.modules():
-        if isinstance(module, PlainFFN | GatedFFN | Experts) and any(True for _ in module.act_fn.parameters()):
-            yield module.act_fn
-        if isinstance(module, MoE):
-            yield module.gate
-        if isinstance(module, RecurrentLayer) and any(True for _ in module.act.parameters()):
-            yield module.act
 
 
 def filling(seed: int, draw: Distribution) -> "Callable[[nn.Module], None]":

@@ -11,7 +11,7 @@ from repro.data.text import TextData
 from repro.recipe.controls import RNNRecipe
 from repro.recipe.counting import per_token
 from repro.recipe.families import MoERecipe
-from repro.recipe.plan import Fit
+from repro.recipe.layout import Fit
 from repro.recipe.schema import LanguageRecipe
 from repro.training.callbacks.magnitudes import Magnitudes
 from repro.training.callbacks.metrics import Coefficients, Unit

@@ -7,7 +7,7 @@ from repro.bench.cases import CASES
 from repro.recipe import machine
 
 GPU = machine("gpu")
-DENSE, MOE, _, RESNET = CASES
+DENSE, _, BARE, MOE, _, RESNET = CASES
 
 
 def told(case, times, micro_batch):
@@ -30,6 +30,12 @@ def test_a_ratio_is_taken_round_by_round():
     found = told(RESNET, times, 256)
     assert found["resnet50-imagenet-polynorm over relu, training step", "times"].value == pytest.approx(1.2)
     assert found["resnet50-imagenet-relu, training step", "images/s"].value == 2560.0
+
+
+def test_what_is_shared_out_is_told_in_multiples_of_the_bare_model():
+    found = told(BARE, {"dense-1b-polynorm, bare": [400.0] * 3, "dense-1b-polynorm": [408.0] * 3}, 4)
+    assert found["dense-1b-polynorm over bare, forward + backward", "times"].value == pytest.approx(1.02)
+    assert found["dense-1b-polynorm, bare, forward + backward", "tokens/s"].value == 40960.0
 
 
 def test_two_depths_make_a_line_in_every_round():

@@ -3,18 +3,20 @@
 import csv
 import io
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 from rich.console import Console
 
 from repro import cli
-from repro.bench import agreement, cases, cost, step, targets, training
+from repro.bench import agreement, cases, cost, saving, step, targets, training
 from repro.bench.cases import CASES
 from repro.bench.rows import Figure
 from repro.bench.subjects import Subject
-from repro.errors import ReproError
+from repro.errors import ReproError, RunError
 from repro.recipe import load, machine
+from repro.recipe.counting import count
 from tests.bench.conftest import Ticks
 
 GPU = machine("gpu")
@@ -60,7 +62,7 @@ def whole(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         shrink(patch)
         said = report(out)
-    return said, list(csv.DictReader((out / "bench-training.csv").read_text().splitlines()))
+    return said, list(csv.DictReader((out / "bench-training.csv").read_text().splitlines())), out
 
 
 def test_every_network_has_its_time_speed_and_share_of_the_peak(whole):
@@ -72,6 +74,11 @@ def test_every_network_has_its_time_speed_and_share_of_the_peak(whole):
         "dense-1b-polynorm, forward + backward": ["ms", "tokens/s", "% MFU"],
         "dense-1b-polynorm over swiglu, forward + backward": ["times"],
         "dense-1b-swiglu, clipping and AdamW, 0.00 B parameters": ["ms"],
+        "dense-1b-polyrelu, forward + backward": ["ms", "tokens/s", "% MFU"],
+        "dense-1b-polyrelu over swiglu, forward + backward": ["times"],
+        "dense-1b-polynorm, bare, forward + backward": ["ms", "tokens/s", "% MFU"],
+        "dense-1b-polynorm over bare, forward + backward": ["times"],
+        "dense-1b-polynorm, bare, clipping and AdamW, 0.00 B parameters": ["ms"],
         **{
             f"moe-1b7b-{activation}, {what}": each
             for activation in ("swiglu", "polynorm")
@@ -85,14 +92,70 @@ def test_every_network_has_its_time_speed_and_share_of_the_peak(whole):
         "resnet50-imagenet-relu, training step": ["ms", "images/s", "% MFU"],
         "resnet50-imagenet-polynorm, training step": ["ms", "images/s", "% MFU"],
         "resnet50-imagenet-polynorm over relu, training step": ["times"],
+        "dense-1b-polynorm, training stands still for a checkpoint": ["s", "% of 30 minutes"],
+        "dense-1b-polynorm, checkpoint until it is whole": ["s"],
+        "dense-1b-polynorm, checkpoint": ["GB"],
     }
 
 
+def test_a_network_that_takes_turns_twice_is_told_once(whole):
+    told = [(row["case"], row["unit"]) for row in whole[1]]
+    assert len(told) == len(set(told))
+
+
 def test_rows_carry_their_spread_and_what_their_numbers_depend_on(whole):
-    for row in whole[1]:
+    timed = [row for row in whole[1] if "checkpoint" not in row["case"]]
+    for row in timed:
         assert (row["rounds"], row["micro_batch"]) == ("2", "2")
         assert float(row["p20"]) <= float(row["value"]) <= float(row["p80"])
+    for row in whole[1]:
         assert {"device", "torch", "triton", "repro", "date"} <= row.keys()
+
+
+def test_a_checkpoint_is_written_while_training_could_go_on_and_nothing_of_it_stays(whole):
+    said, rows, out = whole
+    still, share, until, held = (row for row in rows if "checkpoint" in row["case"])
+    assert 0 < float(still["value"]) < float(until["value"])
+    assert float(share["value"]) == pytest.approx(float(still["value"]) / 18, rel=1e-3)  # percent of 1,800 seconds
+    recipe = load("dense-1b-polynorm", SMALL["dense-1b"])
+    assert 12 * count(recipe.model).total / 1e9 <= float(held["value"]) < saving.size(recipe) + 3e-4  # and its metadata
+    assert f"checkpoint of dense-1b-polynorm, by way of the host's memory to {out}" in said
+    assert [path.name for path in out.iterdir()] == ["bench-training.csv"]
+
+
+@pytest.mark.parametrize(
+    ("free", "gpu_gb", "why"),
+    [
+        (1e9, 80.0, "it has 0.00048 GB, and of the disk 1 GB are free"),
+        (1e12, 1.0, "a step needs 2 GB of the GPU, and 1 GB are usable"),
+    ],
+)
+def test_a_checkpoint_without_room_is_not_tried(small, free, gpu_gb, why):
+    small.setattr(saving, "measure", lambda *_: pytest.fail("it measured"))
+    small.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    console = Console(file=io.StringIO(), width=80)
+    gpu = GPU.model_copy(update={"memory_gb": gpu_gb})
+    assert saving.report(None, gpu, Ticks(), None, console) == (0, [])
+    assert console.file.getvalue().splitlines()[-1] == f"not measured: {why}"
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (RunError("cannot write the checkpoint x: no space left on the disk"), "cannot write the checkpoint x: no spa"),
+        (torch.OutOfMemoryError("CUDA out of memory.\nTried to"), "out of memory, where 2 GB were planned"),
+    ],
+)
+def test_a_checkpoint_that_fails_is_said_in_a_line_and_swept_up(small, tmp_path, error, why):
+    def fail(mesh, clock, folder):
+        (folder / "half").touch()
+        raise error
+
+    small.setattr(saving, "measure", fail)
+    console = Console(file=io.StringIO(), width=80)
+    assert saving.report(None, GPU, Ticks(), tmp_path, console) == (0, [])
+    assert console.file.getvalue().splitlines()[-1].startswith(f"not measured: {why}")
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_target_is_judged_by_a_figure_of_the_report(whole):
@@ -107,8 +170,13 @@ def test_it_says_what_is_measured_in_lines_of_at_most_120_columns(whole):
     assert max(map(len, said)) <= 120
     assert "MFU is causal and of 989 TFLOP/s (NVIDIA H100 data sheet (SXM))." in said
     assert "dense-1b-swiglu and dense-1b-polynorm, sequences of 8 tokens, 2 at a time" in said
+    assert "dense-1b-polynorm, sharded and bare, sequences of 8 tokens, 2 at a time" in said
     assert "moe-1b7b-polynorm at 2 and 6 layers, sequences of 8 tokens, 2 at a time" in said
     assert "resnet50-imagenet-relu and resnet50-imagenet-polynorm, images of 32 x 32 pixels, 2 at a time" in said
+
+
+def doing(backward):
+    return Subject(backward, lambda: None, lambda: None)
 
 
 @pytest.fixture
@@ -121,9 +189,9 @@ def subjects(monkeypatch):
     def use(backward):
         shrink(monkeypatch)
         monkeypatch.setattr(cost, "free", lambda: freed.append(1))
-        monkeypatch.setattr(
-            training, "subject", lambda recipe, mesh, n: Subject(lambda: backward(n), lambda: None, lambda: None)
-        )
+        monkeypatch.setattr(training, "subject", lambda recipe, mesh, lies: doing(lambda: backward(lies.micro_batch)))
+        monkeypatch.setattr(training, "bare", training.subject)
+        monkeypatch.setattr(saving, "report", lambda *_: (0, []))
         return freed
 
     return use
@@ -147,15 +215,13 @@ def test_a_gpu_that_is_full_is_said_in_a_line_and_half_is_tried(subjects):
 
 def test_where_not_even_one_fits_the_next_case_is_measured(subjects, monkeypatch):
     monkeypatch.setitem(SMALL, "resnet50-imagenet", [*SMALL["resnet50-imagenet"][:-1], "budget.samples_per_step=8"])
-    monkeypatch.setattr(training, "CASES", [CASES[0], CASES[3]])
+    monkeypatch.setattr(training, "CASES", [CASES[0], CASES[-1]])
     subjects(lambda micro_batch: full(1 if micro_batch == 8 else 2))
     said = report()
     assert len([line for line in said if line.startswith("not measured: out of memory")]) == 2
     assert len([line for line in said if line.startswith("resnet50-imagenet-relu, training step")]) == 3
-    assert said[-8:-6] == [
-        "  not measured mixture of experts at least 27,000 tokens/s on an H100",
-        "    there is no figure",
-    ]
+    at = said.index("  not measured mixture of experts at least 27,000 tokens/s on an H100")
+    assert said[at + 1] == "    there is no figure"
 
 
 def test_any_other_failure_is_raised_as_it_was(subjects):
@@ -176,7 +242,9 @@ def test_what_cannot_fit_is_not_tried(small, tmp_path):
 
 def test_no_case_is_begun_after_the_limit(small):
     said = report(seconds_ago=301)
-    assert len([line for line in said if line.endswith(": not measured, 300 seconds have passed")]) == len(CASES)
+    late = [line for line in said if line.endswith(": not measured, 300 seconds have passed")]
+    assert len(late) == len(CASES) + 1
+    assert late[-1].startswith("checkpoint: ")
 
 
 def test_the_peak_of_memory_stands_beside_what_was_planned(monkeypatch):

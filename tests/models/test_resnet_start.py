@@ -11,7 +11,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from repro.models import distribution, from_recipe, resnet50
 from repro.models.init import initialise
 from repro.models.parameters import kinds
-from repro.training.strategy import shard
+from repro.training.sharding import Sharding, shard
 from tests.models.resnets import RECIPE, filled, on_meta, pictures, small
 
 
@@ -98,7 +98,7 @@ def mesh():
 def test_a_sharded_model_starts_and_computes_as_the_bare_one(mesh):
     bare, x = filled(RECIPE), pictures(2, 3, 16, 16, memory=torch.channels_last)
     model = on_meta(RECIPE)
-    shard(model, mesh, "fp32")
+    shard(model, mesh, Sharding(ranks=1))
     model.to_empty(device="cpu")
     initialise(model, 0, distribution(RECIPE))
     assert len(model.activations()) == len(bare.activations())

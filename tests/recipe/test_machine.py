@@ -30,7 +30,7 @@ def smi(monkeypatch):
 
 
 def test_each_machine_of_the_design_has_a_file():
-    assert set(machines()) == {"cpu", "gpu", "gpu-x8", "a100-4x8", "a100-8x8", "h100-8x8"}
+    assert set(machines()) == {"cpu", "cpu-x2", "cpu-2x1", "gpu", "gpu-x8", "a100-4x8", "a100-8x8", "h100-8x8"}
     for name in machines():
         assert isinstance(machine(name), Machine)
         assert machine(name).name == name
@@ -40,6 +40,7 @@ def test_the_papers_machine_is_32_a100():
     a100 = machine("a100-4x8")
     assert (a100.world_size, a100.nodes, a100.devices) == (32, 4, 8)
     assert (a100.memory_gb, a100.peak_tflops, a100.bandwidth_gb_s) == (80, 312, 2039)
+    assert (a100.link_gb_s, a100.network_gb_s) == (300, 200)  # half of 600; eight cards of 200 Gbit/s
     assert a100.source == "NVIDIA A100 data sheet (SXM, 80 GB)"
 
 
@@ -50,7 +51,8 @@ def test_an_unknown_machine():
     with pytest.raises(RecipeError) as refused:
         machine("laptop")
     assert str(refused.value) == (
-        "no machine is called 'laptop'. There are: here, a100-4x8, a100-8x8, cpu, gpu, gpu-x8, h100-8x8."
+        "no machine is called 'laptop'. There are: here, a100-4x8, a100-8x8, cpu, cpu-2x1, cpu-x2, gpu, gpu-x8, "
+        "h100-8x8."
     )
 
 
@@ -63,6 +65,11 @@ def test_an_unknown_machine():
         ("device: NVIDIA H200\nnodes: 1\ndevices: 1", "about is missing"),
         ("device: NVIDIA H200\nnods: 1", "unknown key 'nods'. Did you mean 'nodes'?"),
         ("device: NVIDIA H200\nexpected_mfu: 40", "expected_mfu is 40; expected 1 or less"),
+        (
+            "device: NVIDIA H200\nabout: x\nnodes: 2\ndevices: 8",
+            "nodes is 2 and network_gb_s is missing; expected the GB/s that a node sends",
+        ),
+        ("device: NVIDIA H200\nnetwork_gb_s: 0", "network_gb_s is 0; expected a number above 0"),
     ],
 )
 def test_a_machine_with_a_mistake_names_its_file(copied, line, message):
@@ -78,7 +85,7 @@ def test_gpus_are_those_that_nvidia_smi_lists(smi):
     found = here()
     assert (found.accelerator, found.device, found.world_size) == ("cuda", "NVIDIA H100 80GB HBM3", 2)
     assert found.memory_gb == pytest.approx(81559 * 2**20 / 1e9)
-    assert found.peak_tflops == 989
+    assert (found.peak_tflops, found.link_gb_s, found.network_gb_s) == (989, 450, None)
     assert machine("here") == found
 
 

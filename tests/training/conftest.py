@@ -38,6 +38,12 @@ def assert_nearly_equal(ours, theirs):
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
+@pytest.fixture(scope="session")
+def stdlib(tmp_path_factory):
+    """Where `repro run` prepares its data, for the session."""
+    return os.environ.get("REPRO_DATA") or str(tmp_path_factory.mktemp("data"))
+
+
 @pytest.fixture
 def one_process_group():
     torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.distributed.device_mesh import init_device_mesh
 
 from repro import models
 from repro.errors import Preempted
@@ -18,13 +17,13 @@ from repro.models import distribution
 from repro.models.balance import load_balancing, router_z
 from repro.models.init import initialise
 from repro.models.moe import Routing
-from repro.recipe import load, machine, plan
+from repro.recipe import layout, load, machine
 from repro.recipe.runs import read_metrics
 from repro.training.callbacks.routers import Routers
 from repro.training.language_model import LanguageModel
 from repro.training.routers import auxiliary
 from repro.training.run import run
-from repro.training.strategy import shard
+from repro.training.sharding import Sharding, mesh, shard
 from tests.conftest import EXPERTS, SMALL
 from tests.training.conftest import Numbers
 
@@ -77,7 +76,7 @@ def test_an_accumulated_step_is_the_mean_of_its_micro_batches(small, prepared, t
         seen.append(batch)
         return training_step(self, batch)
 
-    monkeypatch.setattr(plan, "fit", lambda recipe, machine: plan.Fit(micro_batch=4, accumulation=2))
+    monkeypatch.setattr(layout, "fit", lambda recipe, machine: layout.Fit(micro_batch=4, accumulation=2))
     monkeypatch.setattr(LanguageModel, "training_step", remembering)
     run(recipe, machine("cpu"), prepared, seed=0, folder=tmp_path)
     trained = module(recipe)
@@ -93,7 +92,7 @@ def test_routers_and_coefficients_stay_in_float32_where_products_are_in_bfloat16
     recipe = small({"coefficients": "expert"}, family="moe")
     with torch.device("meta"):
         decoder = models.from_recipe(recipe.model)
-    shard(decoder, init_device_mesh("cpu", (1,)), "bf16")
+    shard(decoder, mesh("cpu", 1, 1), Sharding(ranks=1, precision="bf16"))
     decoder.to_empty(device="cpu")
     initialise(decoder, 0, distribution(recipe.model))
     seen, mixture = {}, decoder.layers[0].mlp
@@ -180,7 +179,7 @@ from repro.models import distribution
 from repro.models.init import initialise
 from repro.recipe import load
 from repro.training.routers import auxiliary
-from repro.training.strategy import shard
+from repro.training.sharding import Sharding, mesh, shard
 
 dist.init_process_group("gloo")
 rank, found = dist.get_rank(), {}
@@ -189,7 +188,7 @@ for scope, overrides in json.loads(os.environ["CASES"]).items():
     recipe = load("moe-smoke-polynorm", overrides)
     with torch.device("meta"):
         decoder = models.from_recipe(recipe.model)
-    shard(decoder, init_device_mesh("cpu", (2,)), "fp32")
+    shard(decoder, mesh("cpu", 2, 2), Sharding(ranks=2))
     decoder.to_empty(device="cpu")
     initialise(decoder, 0, distribution(recipe.model))
     losses = decoder(tokens, targets)

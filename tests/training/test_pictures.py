@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from repro.recipe import load, machine
-from repro.recipe.plan import Fit
+from repro.recipe.layout import Fit
 from repro.recipe.resnet import flops
 from repro.recipe.runs import read_metrics
 from repro.training import build as building
@@ -80,7 +80,7 @@ def whole(tmp_path_factory):
     """What was seen in a run of 16 steps, each of two micro-batches, and its metrics."""
     folder, seen = tmp_path_factory.mktemp("whole"), Seen()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(building.plan, "fit", lambda *_: Fit(8, 2))
+        patch.setattr(building.layout, "fit", lambda *_: Fit(8, 2))
         training = built(RECIPE, folder)
         training.trainer.callbacks.append(seen)
         training.fit()
@@ -140,9 +140,9 @@ def test_sharded_weights_of_image_classifiers_stay_in_float32(name, precision):
     """They compute in bfloat16 by autocast, which knows the norms."""
     images = not name.startswith("dense")
     recipe = load(name, ["precision=bf16", *(["strategy=fsdp2"] if images else [])])
-    strategy = building._strategy(recipe, machine("gpu"), seed=0)
+    strategy = building._strategy(recipe, machine("gpu"), Fit(1, 1), seed=0)
     assert isinstance(strategy, FSDP2)
-    assert strategy.precision == precision
+    assert strategy.sharding.precision == precision
 
 
 # Memory format

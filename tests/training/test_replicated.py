@@ -17,18 +17,19 @@ from repro.data.images.glyphs import CLASSES, Glyphs
 from repro.data.images.pictures import ImageSet
 from repro.errors import DataError
 from repro.recipe import load, machine
-from repro.recipe.plan import Fit
+from repro.recipe.layout import Fit
 from repro.training import build as building
 from repro.training import checkpoints, pictures
 from repro.training.replicated import Replicated
 from repro.training.run import run
+from repro.training.sharding import Sharding
 from repro.training.strategy import FSDP2
 from tests.training.test_image_classifier import numbers, tiny
 
 IMAGES = ImageSet("a few glyphs", CLASSES, Glyphs("train", 128), Glyphs("validation", 37), "0" * 16)
 AVERAGED = {"optim.ema": 0.8, "optim.clip": 100.0, "data.mixup": 0.2}
 PERCEPTRON = ["width=8", "images=128", "samples_per_step=16", "epochs=2", "validation.every=1", "checkpoints.every=6"]
-STRATEGIES = {"ddp": Replicated, "fsdp2": lambda fill: FSDP2(fill, precision="fp32")}
+STRATEGIES = {"ddp": Replicated, "fsdp2": lambda fill: FSDP2(fill, Sharding(ranks=1))}
 
 
 def trained(recipe, folder):
@@ -71,7 +72,7 @@ class Counting(lightning.Callback):
 
 def all_reduces(folder, monkeypatch, accumulation):
     """Of a run of eight steps, whose gradient fits in one bucket."""
-    monkeypatch.setattr(building.plan, "fit", lambda *_: Fit(16 // accumulation, accumulation))
+    monkeypatch.setattr(building.layout, "fit", lambda *_: Fit(16 // accumulation, accumulation))
     recipe = tiny({"budget.epochs": 1})
     training = building.build(recipe, machine("cpu"), IMAGES, seed=0, folder=folder, loggers=[])
     counting = Counting()
@@ -138,7 +139,7 @@ def runs(tmp_path_factory):
     """A folder of runs: one process that takes two micro-batches a step, then :data:`RUNS` on two ranks."""
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(building.plan, "fit", lambda *_: Fit(8, 2))
+        patch.setattr(building.layout, "fit", lambda *_: Fit(8, 2))
         trained(tiny(AVERAGED), folder / "bare")
     (folder / "two_ranks.py").write_text(TWO_RANKS)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}

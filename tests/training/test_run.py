@@ -14,8 +14,8 @@ import torch
 import yaml
 
 from repro.errors import Preempted, RunError
-from repro.recipe import machine, plan
-from repro.training import checkpoints
+from repro.recipe import machine
+from repro.training import checkpoints, writing
 from repro.training.language_model import LanguageModel
 from repro.training.run import is_complete, run
 from tests.conftest import SMALL
@@ -76,27 +76,19 @@ def test_resuming_in_a_later_epoch_equals_the_uninterrupted_run(small, train, pr
     assert train(recipe, "interrupted", stop_at=stop) == train(recipe, "whole")
 
 
-def micro_batches(monkeypatch, size):
-    monkeypatch.setattr(plan, "fit", lambda recipe, machine: plan.Fit(micro_batch=size, accumulation=8 // size))
-
-
-def test_accumulated_micro_batches_make_the_same_steps(small, train, monkeypatch):
-    whole = train(small(CALM), "whole")
-    micro_batches(monkeypatch, 2)
-    parts = train(small(CALM), "parts")
-    assert_nearly_equal(parts, whole)
-    assert train(small(CALM), "interrupted", stop_at=(5,)) == parts
+def test_accumulated_micro_batches_make_the_same_steps(small, train):
+    parts = train(small(CALM | {"layout.micro_batch": 2}), "parts")
+    assert_nearly_equal(parts, train(small(CALM), "whole"))
+    assert train(small(CALM | {"layout.micro_batch": 2}), "interrupted", stop_at=(5,)) == parts
 
 
 @pytest.mark.parametrize(("before", "after"), [(8, 2), (1, 4)])
-def test_a_run_goes_on_with_other_micro_batches(small, prepared, train, tmp_path, at_step, monkeypatch, before, after):
-    whole = train(small(CALM), "whole")
-    micro_batches(monkeypatch, before)
+def test_a_run_goes_on_with_other_micro_batches(small, prepared, train, tmp_path, at_step, before, after):
     at_step(13, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Preempted):
-        run(small(CALM), machine("cpu"), prepared, seed=0, folder=tmp_path / "run")
-    micro_batches(monkeypatch, after)
-    assert_nearly_equal(train(small(CALM), "run", stop_at=(18,)), whole)
+        run(small(CALM | {"layout.micro_batch": before}), machine("cpu"), prepared, seed=0, folder=tmp_path / "run")
+    other = train(small(CALM | {"layout.micro_batch": after}), "run", stop_at=(18,))
+    assert_nearly_equal(other, train(small(CALM), "whole"))
 
 
 def test_randomness_inside_a_step_survives_a_resume(small, train):
@@ -134,11 +126,10 @@ def test_a_folder_in_use_is_refused(small, prepared, tmp_path):
 
 
 def test_ctrl_c_of_a_terminal_reaches_the_workers_and_the_step_is_still_saved(
-    small, prepared, train, tmp_path, at_step, monkeypatch
+    small, prepared, train, tmp_path, at_step
 ):
     """A terminal signals the whole group; with micro-batches of one the step needs its workers to the end."""
-    micro_batches(monkeypatch, 1)
-    recipe = small({"data.workers": 2})
+    recipe = small({"data.workers": 2, "layout.micro_batch": 1})
     whole = train(recipe, "whole")
 
     def as_a_terminal_does():
@@ -174,15 +165,15 @@ def test_a_checkpoint_of_another_recipe_is_refused(small, prepared, train, tmp_p
 def test_a_disk_that_fills_up_ends_the_run_in_a_line_and_keeps_the_last_checkpoint(
     small, prepared, train, tmp_path, monkeypatch
 ):
-    def full(state, folder):
-        if folder.name.endswith("20"):
-            folder.mkdir()
-            (folder / "half").write_text("")
+    def full(state, *, checkpoint_id, no_dist):
+        if checkpoint_id.name.endswith("20"):
+            checkpoint_id.mkdir()
+            (checkpoint_id / "half").write_text("")
             raise OSError(28, "No space left on device")
-        save(state, folder)
+        save(state, checkpoint_id=checkpoint_id, no_dist=no_dist)
 
-    save = checkpoints._save
-    monkeypatch.setattr(checkpoints, "_save", full)
+    save = writing.save
+    monkeypatch.setattr(writing, "save", full)
     with pytest.raises(RunError, match=r"cannot write the checkpoint .*step-00000020: .*No space left"):
         run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path / "run")
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000010"]
@@ -199,21 +190,27 @@ def test_what_a_killed_save_left_is_swept_up_and_never_taken_for_a_checkpoint(sm
 
 
 def test_a_disk_without_room_is_said_to_be_full(small, prepared, tmp_path, monkeypatch):
-    def full(state, folder):
+    def full(state, **options):
         raise RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 704 vs 598")  # torch's own words
 
-    monkeypatch.setattr(checkpoints, "_save", full)
+    monkeypatch.setattr(writing, "save", full)
     monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(2**30, 2**30, 0))
     with pytest.raises(RunError, match="step-00000010: no space left on the disk; earlier checkpoints are untouched"):
         run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path)
 
 
-def test_machines_of_several_devices_ask_for_torchrun(small, prepared, tmp_path, monkeypatch):
+def test_machines_of_several_nodes_ask_for_a_launch(small, prepared, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with pytest.raises(
-        RunError, match=r"'a100-4x8' has 32 devices but 1 process.*torchrun --nnodes 4 --nproc-per-node 8"
-    ):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    with pytest.raises(RunError, match=r"'a100-4x8' has 32 devices on 4 nodes, but 1 process.*`repro launch` prints"):
         run(small(), machine("a100-4x8"), prepared, seed=0, folder=tmp_path)
+
+
+def test_a_machine_with_more_gpus_than_there_are_says_so(small, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(RunError, match="machine 'gpu-x8' has 8 GPUs a node, and torch finds 2 here"):
+        run(small(), machine("gpu-x8"), prepared, seed=0, folder=tmp_path)
 
 
 def test_a_machine_with_a_gpu_needs_one(small, prepared, tmp_path, monkeypatch):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.distributed.device_mesh import init_device_mesh
 
 from repro import models
 from repro.errors import Preempted
@@ -19,7 +18,8 @@ from repro.recipe import machine
 from repro.training import build as building
 from repro.training import checkpoints
 from repro.training.run import run
-from repro.training.strategy import FSDP2, shard
+from repro.training.sharding import Sharding, mesh, shard
+from repro.training.strategy import FSDP2
 from tests.conftest import SMALL
 from tests.training.conftest import CALM, Numbers, assert_nearly_equal
 
@@ -27,7 +27,7 @@ from tests.training.conftest import CALM, Numbers, assert_nearly_equal
 @pytest.fixture
 def sharded(monkeypatch, one_process_group):
     """Has a CPU train by FSDP2 as a GPU does."""
-    monkeypatch.setattr(building, "BareModel", lambda fill: FSDP2(fill, precision="fp32"))
+    monkeypatch.setattr(building, "BareModel", lambda fill: FSDP2(fill, Sharding(ranks=1)))
 
 
 @pytest.mark.parametrize("activation", ["polynorm", "swiglu"])
@@ -51,7 +51,7 @@ def test_coefficients_stay_in_float32_where_products_are_in_bfloat16(small, one_
     recipe = small()
     with torch.device("meta"):
         decoder = models.from_recipe(recipe.model)
-    shard(decoder, init_device_mesh("cpu", (1,)), "bf16")
+    shard(decoder, mesh("cpu", 1, 1), Sharding(ranks=1, precision="bf16"))
     decoder.to_empty(device="cpu")
     initialise(decoder, 0, distribution(recipe.model))
     seen = {}

@@ -8,16 +8,19 @@ from typing import Any
 
 import lightning
 import torch
+import torch.distributed as dist
 
-from repro.errors import Preempted
+from repro.errors import Preempted, ReproError
 from repro.recipe.schema import Checkpoints
 from repro.training import checkpoints
 from repro.training.callbacks import at_step, due
 from repro.training.callbacks.metrics import EVERY
+from repro.training.ranks import by_torchrun
+from repro.training.strategy import DistributedCheckpoints
 
 
 class Saving(lightning.Callback):
-    """Writes a checkpoint by steps, by time and at the end, and keeps the newest few.
+    """Writes a checkpoint by steps, by time and at the end, while training goes on; keeps the newest and milestones.
 
     Args:
         folder: where they go.
@@ -61,18 +64,44 @@ class Saving(lightning.Callback):
     def _late(self, trainer: lightning.Trainer) -> bool:
         return trainer.strategy.broadcast(time.monotonic() - self.saved_at > 60 * self.when.minutes)
 
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Wait for the last checkpoint."""
+        self.finish(trainer)
+
     def save(self, trainer: lightning.Trainer) -> None:
-        """Write the checkpoint of the current step, unless it is there, and drop the oldest ones."""
+        """Begin the checkpoint of the current step, unless it is there, once the one before is whole."""
         if self.saved_step == trainer.global_step:
             return
+        self.finish(trainer)
         path = self.folder / checkpoints.name(trainer.global_step)
         if trainer.is_global_zero and path.exists():
             checkpoints.remove(path)  # incomplete, or this run would have begun there
         trainer.save_checkpoint(path)
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
+
+    def finish(self, trainer: lightning.Trainer) -> None:
+        """Wait for the checkpoint that was begun, and drop the oldest ones.
+
+        Raises:
+            RunError: on all ranks, if it could not be written.
+        """
+        assert isinstance(trainer.strategy, DistributedCheckpoints)
+        trainer.strategy.finish_saving()
         if trainer.is_global_zero:
-            for old in checkpoints.complete(self.folder)[: -self.when.keep]:
+            passing = [path for path in checkpoints.complete(self.folder) if not self._is_milestone(path)]
+            for old in passing[: -self.when.keep]:
                 checkpoints.remove(old)
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Let the checkpoint that was begun become whole: the ranks end, and with them the threads that write it."""
+        strategy = trainer.strategy
+        if isinstance(exception, ReproError) and isinstance(strategy, DistributedCheckpoints) and strategy.writing:
+            strategy.writing.settle()
+
+    def _is_milestone(self, path: Path) -> bool:
+        return self.when.milestones is not None and checkpoints.step_of(path) % self.when.milestones == 0
 
 
 class Interruption(lightning.Callback):
@@ -91,6 +120,8 @@ class Interruption(lightning.Callback):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take over the signals, after Lightning has set its own handlers."""
         self.before = {number: signal.signal(number, self._ask) for number in self.SIGNALS}
+        # Lightning asks all ranks for its own flag before every micro-batch, which waits for the device.
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Give the signals back."""
@@ -113,11 +144,12 @@ class Interruption(lightning.Callback):
         if not at_step(trainer, batch_idx) or not _any_rank(trainer, self.asked):
             return
         self.saving.save(trainer)
+        self.saving.finish(trainer)
         step, last = trainer.global_step, trainer.max_steps
         raise Preempted(f"stopped after step {step:,} of {last:,}, which is saved; the same command goes on from there")
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked and number == signal.SIGINT:
+        if self.asked and number == signal.SIGINT and not by_torchrun():  # which hands on what they got already
             raise Preempted("stopped at once; the same command goes on from the last checkpoint, if there is one")
         self.asked = True
 
@@ -130,5 +162,6 @@ class Interruption(lightning.Callback):
 def _any_rank(trainer: lightning.Trainer, flag: bool) -> bool:
     if trainer.world_size == 1:
         return flag
-    value = trainer.strategy.reduce(torch.tensor(float(flag), device=trainer.strategy.root_device), reduce_op="sum")
-    return bool(value > 0)
+    value = torch.tensor(int(flag))  # on the host, or the GPU's queue would be waited for
+    dist.all_reduce(value, dist.ReduceOp.MAX)
+    return bool(value)

@@ -1,0 +1,82 @@
+"""What a run says of itself, before it begins and when it is complete."""
+
+import math
+from pathlib import Path
+
+from rich.console import Console
+
+from repro.data.images.pictures import ImageSet
+from repro.data.manifest import Prepared
+from repro.data.text import epochs
+from repro.recipe import Machine, Recipe
+from repro.recipe.counting import count
+from repro.recipe.images import ImageRecipe
+from repro.recipe.layout import fit
+from repro.recipe.schema import LanguageRecipe
+from repro.training.build import Data
+from repro.training.run import result
+
+
+def introduce(recipe: Recipe, where: Machine, data: Data, folder: Path, done: int, console: Console) -> None:
+    """Say what will be trained on what, and where it goes."""
+    counted, shared = count(recipe.model), fit(recipe, where)
+    text = isinstance(recipe, LanguageRecipe)
+    times = "once" if shared.accumulation == 1 else f"{shared.accumulation} times"
+    inner = f"{counted.non_embedding:,} of them not in {'embeddings' if text else 'the classifier'}"
+    lines = {
+        recipe.name: f"{counted.total:,} parameters, {inner}",
+        "budget": _budget(recipe),
+        "data": _described(recipe, data),
+        "machine": f"{where.device}: {shared.micro_batch} {'sequence' if text else 'image'}s at a time, {times} a step",
+        "folder": str(folder) + (f", going on after step {done:,}" if done else ""),
+    }
+    for word, said in lines.items():
+        console.print(f"[bold]{word}[/]  {said}", highlight=False, soft_wrap=True)
+    if isinstance(recipe, LanguageRecipe) and recipe.evaluation.tasks:
+        console.print("the recipe's downstream tasks are not evaluated by this version", style="yellow")
+
+
+def _budget(recipe: Recipe) -> str:
+    if isinstance(recipe, ImageRecipe):
+        return f"{recipe.budget.epochs:,} epochs: {recipe.steps:,} steps of {recipe.batch:,} images"
+    assert isinstance(recipe, LanguageRecipe)
+    return f"{recipe.budget.tokens:,} tokens in {recipe.steps:,} steps of {recipe.budget.tokens_per_step:,}"
+
+
+def _described(recipe: Recipe, data: Data) -> str:
+    if isinstance(data, ImageSet):
+        images = f"{len(data.train):,} training and {len(data.validation):,} validation images"
+        return f"{data.name}, {images} of {len(data.classes):,} classes"
+    assert isinstance(recipe, LanguageRecipe)
+    assert isinstance(data, Prepared)
+    entropy = data.manifest.entropies
+    return (
+        f"{recipe.data.corpus}, {data.tokens('train'):,} tokens: {epochs(data, recipe.budget.tokens):.2g} epochs; "
+        f"entropies of {entropy.unigram:.2f} (unigram) and {entropy.bigram:.2f} (bigram) nats per token"
+    )
+
+
+def results(folder: Path, recipe: Recipe) -> str:
+    """What came out of a complete run."""
+    last = result(folder)
+    validation, guess = last["validation_loss"], _guess(recipe)
+    skipped = f", {last['skipped_steps']:.0f} steps skipped" if last["skipped_steps"] else ""
+    told = f"loss {_number(last['loss'])}, validation {_number(validation)} (nats per "
+    told += f"image), top-1 {last['top1']:.2%}, top-5 {last['top5']:.2%}" if "top1" in last else "token)"
+    told += f" after {last['steps']:,} steps{skipped}"
+    lost = validation is None or validation >= guess
+    return f"{told}\nvalidation is no better than a guess ({guess:.4f})" if lost else told
+
+
+def _number(loss: float | None) -> str:
+    if loss is None:
+        return "not finite"
+    return f"{loss:.4g}" if loss >= 1000 else f"{loss:.4f}"
+
+
+def _guess(recipe: Recipe) -> float:
+    """The loss of equal odds for every class or token."""
+    if isinstance(recipe, ImageRecipe):
+        return math.log(recipe.model.classes)
+    assert isinstance(recipe, LanguageRecipe)
+    return math.log(recipe.model.vocab_size)
