@@ -15,6 +15,7 @@ TEXT = (ROOT / "README.md").read_text()
 ELSEWHERE = {  # minutes: run there instead
     "repro smoke": "make smoke",
     "repro run dense-smoke-gelu --on cpu-x2": "tests/training/test_launch.py",
+    "repro plan dense-1b-gelu --on h100-8x8 --validate": "tests/training/test_dry_run.py",
     "repro bench step": "tests/bench/test_step.py",
     "repro bench activations": "tests/bench",  # without a GPU it takes seconds, with one nine minutes
 }
