@@ -81,6 +81,12 @@ def children(process):
     return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
+def agents(process):
+    """Those of its children that are torchrun: importing torch starts others, for a moment."""
+    commands = {child: Path(f"/proc/{child}/cmdline") for child in children(process)}
+    return [child for child, path in commands.items() if path.exists() and b"repro.training.agent" in path.read_bytes()]
+
+
 def saved(there):
     folder = runs.folder(load(NAME, OVERRIDES), 0, there / "runs")
     return list((folder / "checkpoints").glob("step-*"))
@@ -104,8 +110,8 @@ def test_a_signal_to_one_of_a_node_s_processes_is_75_and_the_same_command_goes_o
 
 def test_a_signal_before_anything_is_trained_is_75_too_and_leaves_nobody_behind(start, tmp_path):
     process = start([sys.executable, "-m", "repro", *COMMAND, "--on", "cpu-x2"])
-    wait_for(lambda: process.poll() is not None or children(process.pid))
-    (agent,) = children(process.pid)
+    wait_for(lambda: agents(process.pid))
+    (agent,) = agents(process.pid)
     process.send_signal(signal.SIGHUP)  # the terminal is closed
     assert process.wait(timeout=60) == 75
     assert "repro: stopped before the first step; the same command goes on" in (tmp_path / "said.log").read_text()
