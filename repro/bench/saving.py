@@ -17,10 +17,9 @@ from repro.bench.subjects import subject
 from repro.bench.tables import say
 from repro.bench.timing import Clock
 from repro.errors import RunError
-from repro.recipe import Machine, Recipe
-from repro.recipe.counting import count
+from repro.recipe import Machine
 from repro.recipe.layout import USABLE
-from repro.recipe.memory import GB, copies, moments
+from repro.recipe.memory import GB, checkpoint_gb
 from repro.training import checkpoints
 from repro.training.writing import Writing
 
@@ -87,12 +86,7 @@ def _too_small(gpu: Machine, folder: Path) -> str:
     needed, room = need(SAVED, gpu, 1), USABLE * gpu.memory_gb
     if needed > room:
         return f"a step needs {needed:.0f} GB of the GPU, and {room:.0f} GB are usable"
-    held, free = size(recipe), shutil.disk_usage(folder).free / GB
+    held, free = checkpoint_gb(recipe), shutil.disk_usage(folder).free / GB
     if held + SPARE > free:
         return f"it has {held:.3g} GB, and of the disk {free:.3g} GB are free"
     return ""
-
-
-def size(recipe: Recipe) -> float:
-    """GB of a checkpoint: weights and moments in float32."""
-    return 4 * (copies(recipe) + moments(recipe)) * count(recipe.model).total / GB

@@ -9,6 +9,7 @@ from repro.interop.consolidate import Evaluated, amount, make_room, write
 from repro.recipe import from_file, runs
 from repro.training import checkpoints
 from repro.training.record import versions
+from repro.training.resuming import newest
 
 FORMATS = ("safetensors",)
 
@@ -24,7 +25,7 @@ def start(run: str, *, to: str, out: Path | None, console: Console) -> None:
         hint = nearest(to, FORMATS) or f" There are: {', '.join(FORMATS)}."
         raise ReproError(f"there is no format {to!r} to export to.{hint}")
     folder = runs.find(run)
-    checkpoint = next(reversed(checkpoints.complete(folder / "checkpoints")), None)
+    checkpoint = newest(folder)
     if checkpoint is None:
         raise RunError(f"{folder} has no complete checkpoint; `repro run` writes one as it trains")
     _safetensors(folder, Evaluated.of(checkpoint), out, console)

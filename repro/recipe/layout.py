@@ -81,7 +81,7 @@ def layouts(recipe: Recipe, machine: Machine) -> Iterator[Fit]:
     """
     _refuse_without_effect(recipe, machine)
     wanted, share = recipe.layout, _share(recipe, machine)
-    sharded, alone = _shares_out(recipe, machine), machine.world_size == 1
+    sharded, alone = shares_out(recipe, machine), machine.world_size == 1
     recompute = _choices(wanted.recompute, (False, True) if sharded and isinstance(recipe, DecoderRecipe) else (False,))
     reshard = _choices(wanted.reshard, (False, True) if sharded else (False,))
     reduce_each = _choices(wanted.reduce_each, (True,) if alone else (False, True) if sharded else (False,))
@@ -89,13 +89,13 @@ def layouts(recipe: Recipe, machine: Machine) -> Iterator[Fit]:
         yield Fit(1, share, shard, *options)
 
 
-def _shares_out(recipe: Recipe, machine: Machine) -> bool:
+def shares_out(recipe: Recipe, machine: Machine) -> bool:
     """Whether FSDP2 lays the model out; one processor trains the bare model, and under ddp each device has it whole."""
-    return recipe.layout.strategy == "fsdp2" and not (machine.accelerator == "cpu" and machine.world_size == 1)
+    return recipe.layout.strategy == "fsdp2" and not machine.one_processor
 
 
 def _refuse_without_effect(recipe: Recipe, machine: Machine) -> None:
-    wanted, sharded = recipe.layout, _shares_out(recipe, machine)
+    wanted, sharded = recipe.layout, shares_out(recipe, machine)
     idle = [key for key in ("reshard", "reduce_each", "compile") if getattr(wanted, key) and not sharded]
     if wanted.recompute and not (sharded and isinstance(recipe, DecoderRecipe)):
         idle.append("recompute")
@@ -125,7 +125,7 @@ def item(recipe: Recipe) -> str:
 
 def _shards(recipe: Recipe, machine: Machine) -> list[int]:
     """Numbers of devices to share one copy of the model."""
-    if not _shares_out(recipe, machine):
+    if not shares_out(recipe, machine):
         return [1]
     asked = recipe.layout.shard
     if asked and machine.world_size % asked:

@@ -63,7 +63,7 @@ class Memory:
 
 def memory(recipe: Recipe, machine: Machine, layout: "Fit") -> Memory:
     """Memory on each device of ``machine`` that trains by ``layout``, at the moment of a step when it is most."""
-    alone = machine.accelerator == "cpu" and machine.world_size == 1
+    alone = machine.one_processor
     replicated = recipe.layout.strategy == "ddp" and not alone
     held = 4 * count(recipe.model).total / layout.shard / GB
     earlier = _earlier(recipe, layout, replicated=replicated)
@@ -183,6 +183,11 @@ class _Text:
         mixed = (2 * 4 + self.width) * experts if isinstance(model, MoEModel) else 0
         works = rows()[model.activation].works * experts * ffn_width(model) if isinstance(model, Model) else 0
         return self.layout.recompute * self.each + self.tokens * ((mixed or 6 * self.width) * model.d_model + works)
+
+
+def checkpoint_gb(recipe: Recipe) -> float:
+    """GB of a checkpoint: weights and moments in float32."""
+    return 4 * (copies(recipe) + moments(recipe)) * count(recipe.model).total / GB
 
 
 def copies(recipe: Recipe) -> int:

@@ -9,7 +9,7 @@ from repro.recipe.families import MoERecipe
 from repro.recipe.flops import FlopsPerToken
 from repro.recipe.images import ImageRecipe, ResNetRecipe
 from repro.recipe.layout import Fit, largest, misfit, smallest
-from repro.recipe.memory import GB, Memory, copies, memory, moments
+from repro.recipe.memory import Memory, checkpoint_gb, memory
 from repro.recipe.parameters import Parameters, ffn_match_residual
 from repro.recipe.schema import LanguageRecipe, Machine, Model, Recipe
 from repro.recipe.science import Difference, differences
@@ -86,7 +86,7 @@ def plan(recipe: Recipe, machine: Machine) -> Plan:
         samples_per_second=None if text else speed,
         hours=hours,
         gpu_hours=hours * machine.world_size if hours and machine.accelerator == "cuda" else None,
-        checkpoint_gb=4 * (copies(recipe) + moments(recipe)) * counted.total / GB,
+        checkpoint_gb=checkpoint_gb(recipe),
         notes=tuple(_notes(recipe, machine, found)),
         differences=differences(recipe),
     )

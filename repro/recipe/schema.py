@@ -272,3 +272,8 @@ class Machine(Section):
     def world_size(self) -> int:
         """Processes, one a device."""
         return self.nodes * self.devices
+
+    @property
+    def one_processor(self) -> bool:
+        """Whether it is a single CPU process, which trains the bare model."""
+        return self.accelerator == "cpu" and self.world_size == 1

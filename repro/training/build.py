@@ -136,12 +136,12 @@ def _strategy(recipe: Recipe, machine: Machine, fit: Fit, *, seed: int) -> Strat
     fill = filling(seed, models.distribution(recipe.model))
     if how := sharding(recipe, machine, fit):
         return FSDP2(fill, how)
-    return BareModel(fill) if machine.accelerator == "cpu" and machine.world_size == 1 else Replicated(fill)
+    return BareModel(fill) if machine.one_processor else Replicated(fill)
 
 
 def sharding(recipe: Recipe, machine: Machine, fit: Fit) -> Sharding | None:
     """How FSDP2 shares the model out; None where it lies whole on each device."""
-    if recipe.layout.strategy == "ddp" or (machine.accelerator == "cpu" and machine.world_size == 1):
+    if not layout.shares_out(recipe, machine):
         return None
     autocast = isinstance(recipe, ImageRecipe)  # weights stay in float32, for the sake of the norms
     return Sharding(

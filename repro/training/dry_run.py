@@ -207,8 +207,9 @@ def _peak(subject: _Subject, optimizer: Optimizer) -> dict[str, float]:
 
 def _buckets(subject: _Subject) -> dict[str, float]:
     """Those in which DDP averages gradients."""
-    alone = subject.machine.accelerator == "cpu" and subject.machine.world_size == 1
-    return {} if subject.strategy or alone else {"Buckets": local_gb(subject.trained().values())}
+    if subject.strategy or subject.machine.one_processor:
+        return {}
+    return {"Buckets": local_gb(subject.trained().values())}
 
 
 def _tracker(subject: _Subject, optimizer: Optimizer, batch: Any) -> MemTracker:

@@ -48,17 +48,16 @@ class Beginning:
 
     job: Job
     data: Data | None
-    checkpoint: Path | None
 
 
 def _begin(asked: Job) -> Beginning:
     """What can be wrong is told now, before anything is written."""
     if is_complete(asked.folder):
-        return Beginning(asked, None, None)
+        return Beginning(asked, None)
     check(asked.machine)
     fit(asked.recipe, asked.machine)
     _check_writable(asked.folder)
-    return Beginning(asked, _data(asked.recipe), newest(asked.folder))
+    return Beginning(asked, _data(asked.recipe))
 
 
 def _said(beginning: Beginning) -> dict[str, object]:
@@ -87,14 +86,14 @@ def _go_on(beginning: Beginning, say: Console) -> None:
     if asked.machine.world_size > started():
         start_all(asked)
     else:
-        _train(beginning, beginning.data, say)
+        _train(asked, beginning.data, say)
 
 
-def _train(beginning: Beginning, data: Data, say: Console) -> None:
+def _train(asked: Job, data: Data, say: Console) -> None:
     """In this process, alone or one of several."""
-    asked = beginning.job
     recipe, folder = asked.recipe, asked.folder
-    done = step_of(beginning.checkpoint) if beginning.checkpoint else 0
+    checkpoint = newest(folder)
+    done = step_of(checkpoint) if checkpoint else 0
     introduce(recipe, asked.machine, data, folder, done, say)
     progress = ProgressLine(say, steps=recipe.steps, done=done)
     try:
