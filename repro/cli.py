@@ -153,16 +153,23 @@ def smoke(
 
 @app.command()
 def prepare(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="such as python-stdlib", show_default=False)],
-    settings: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="such as vocab_size=8192")] = None,
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="such as c4, or path=FOLDER", show_default=False)],
+    settings: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="such as tokens=1e9")] = None,
 ) -> None:
-    """Tokenise a data set into shards. Can be killed and started again at any moment.
+    """Tokenise a data set into shards, restartable at any moment; or take over another program's tokens.
+
+    A set by name, or any folder of JSON lines, parquet, zip or text: path=FOLDER text_key=text name=NAME
+
+    tokenizer=olmo, FILE, or bpe with vocab_size=8192; tokens=1e9 for a part; held_out=20: one document in so many;
+    unusable=0.01: documents that may be left out; processes=N; dry_run=true. On several machines shard=1/4 and so on,
+    then the same without it. A folder of dolma's or OLMo's .npy or Megatron's .bin and .idx is checked and linked to
+    (eos_id=0: what ends a document there).
 
     Or copy a folder of images smaller, so that a run spends less on decoding: images path=FOLDER short_side=256
     """
-    from repro.data.start import start
+    from repro.data.preparing.start import start
 
-    start(dataset, settings or (), console=_console())
+    start([dataset, *(settings or ())], console=_console())
 
 
 @app.command()
@@ -203,7 +210,7 @@ def doctor() -> None:
 @app.command()
 def bench(
     what: Annotated[
-        str, typer.Argument(metavar="step|loader|images|activations|ffn", help="What to measure.", show_default=False)
+        str, typer.Argument(metavar="step|loader|tokenise|...", help="What to measure.", show_default=False)
     ],
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write the files named above there.")] = None,
 ) -> None:
@@ -212,9 +219,8 @@ def bench(
     step: what the trainer adds to a training step on a CPU; bench.csv. On a GPU also steps of 1b, 1b7b and ResNet-50;
     bench-training.csv.
 
-    loader: tokens a second of one core, and the speed of tokenising; bench.csv.
-
-    images: images a second of one core, decoded and cropped, against the decoder alone; bench.csv.
+    loader: tokens a second of one core, against training steps. tokenise: text a second of all cores, against the
+    tokenizer alone. images: images a second of one core, against the decoder alone; bench.csv.
 
     activations: PolyNorm and PolyReLU against their peers on a GPU; bench-activations.csv and activations.png.
 

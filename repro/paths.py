@@ -1,7 +1,11 @@
 """Where files lie, and how they are written whole."""
 
 import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 _PACKAGE = Path(__file__).parent
 
@@ -34,12 +38,18 @@ def runs() -> Path:
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write ``path`` so that a reader, or a machine that dies, sees the old content or the new, never a part."""
+    with whole(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of ``path`` when it is complete and on the disk; of one that fails nothing stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    raw = content.encode() if isinstance(content, str) else content
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")  # another machine may have the number
     try:
         with aside.open("wb") as file:
-            file.write(raw)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)

@@ -6,7 +6,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores
 
 import pytest
 
-from repro.data.prepare import prepare
+from repro.data.preparing.embedded import prepare
 from repro.recipe import load
 
 

@@ -34,6 +34,47 @@ def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(tmp_path, mo
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_file_that_is_written_by_and_by_is_there_when_it_is_complete(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "file").write_text("old")
+    with paths.whole(tmp_path / "deep" / "file") as file:
+        file.write(b"one, ")
+        file.flush()
+        assert (tmp_path / "deep" / "file").read_text() == "old"
+        (aside,) = (tmp_path / "deep").glob(".file.*")
+        file.write(b"two")
+    assert (tmp_path / "deep" / "file").read_text() == "one, two"
+    assert not aside.exists()
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    synced = []
+
+    def sync(descriptor):
+        assert not (tmp_path / "file").exists()
+        synced.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with paths.whole(tmp_path / "file") as file:
+        file.write(b"three")
+    assert synced == [5]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_of_a_file_whose_writer_stops_nothing_stays(tmp_path, error):
+    (tmp_path / "file").write_text("old")
+
+    def write():
+        with paths.whole(tmp_path / "file") as file:
+            file.write(b"a part")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert (tmp_path / "file").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_prepared_data_goes_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.setenv("REPRO_DATA", str(tmp_path))
     assert paths.prepared() == tmp_path

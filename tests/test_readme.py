@@ -1,5 +1,7 @@
 """The README's commands run, and its Python too."""
 
+import gzip
+import json
 import os
 import re
 import subprocess
@@ -16,6 +18,7 @@ ELSEWHERE = {  # minutes: run there instead
     "repro smoke": "make smoke",
     "repro run dense-smoke-gelu --on cpu-x2": "tests/training/test_launch.py",
     "repro plan dense-1b-gelu --on h100-8x8 --validate": "tests/training/test_dry_run.py",
+    "repro prepare fineweb-edu-sample tokens=100e6": "tests/data/preparing/test_remote.py",  # a server that is here
     "repro bench step": "tests/bench/test_step.py",
     "repro bench activations": "tests/bench",  # without a GPU it takes seconds, with one nine minutes
 }
@@ -32,12 +35,15 @@ def commands():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where the commands run, one after the other, as a reader would, with images in ``FOLDER``."""
+    """Where the commands run, one after the other, as a reader would, with images in FOLDER and text in TEXTS."""
     reader = tmp_path_factory.mktemp("reader")
     for name in ("cat/1", "cat/2", "dog/1", "dog/2"):
         path = reader / "FOLDER" / f"{name}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (300, 400)).save(path)
+    (reader / "TEXTS").mkdir()
+    lines = [json.dumps({"text": f"the {number}th of a hundred small documents"}) + "\n" for number in range(100)]
+    (reader / "TEXTS" / "documents.jsonl.gz").write_bytes(gzip.compress("".join(lines).encode()))
     return reader
 
 

@@ -139,7 +139,7 @@ def test_compare_pairs_two_recipes_by_seed(run, tmp_path):
         (("prepare", "python-stdli"), "Did you mean 'python-stdlib'?"),
         (("prepare", "python-stdlib", "vocab=9"), "prepare has no setting 'vocab'. Did you mean 'vocab_size'?"),
         (("prepare", "python-stdlib", "vocab_size=many"), "expected a whole number"),
-        (("prepare", "redpajama-1t"), "cannot be prepared by this version"),
+        (("prepare", "redpajama-1t", "shard=5/4"), "expected i/n, the i-th of n parts, such as shard=1/4"),
         (("compare", NAME), "compare needs two arms or more"),
         (("compare", NAME, "dense-smoke-relu"), "holds no finished run"),
         (("smoke", "dense-smok-relu"), "no scale is called 'smok'"),

@@ -9,8 +9,8 @@ from rich.console import Console
 from repro.bench.rows import Figure, expect, write
 from repro.errors import ReproError, nearest
 
-NAMES = ("step", "loader", "images", "activations", "ffn")
-FILE = "bench.csv"  # of step, loader and images
+NAMES = ("step", "loader", "tokenise", "images", "activations", "ffn")
+FILE = "bench.csv"  # of those that end in no file of their own
 
 
 def start(what: str, *, out: Path | None, console: Console) -> None:
@@ -93,6 +93,10 @@ def _figures(what: str) -> Iterator[Figure]:
         from repro.bench import loader
 
         return loader.measure()
+    if what == "tokenise":
+        from repro.bench import tokenising
+
+        return tokenising.measure()
     if what == "images":
         from repro.bench import images
 

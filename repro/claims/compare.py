@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from repro.errors import RunError
+from repro.recipe.loading import EARLIER
 from repro.recipe.reading import leaves
 
 
@@ -80,7 +81,7 @@ def read(folder: Path) -> Arm:
         raise RunError(f"{folder} holds no finished run; `repro run` starts one, and goes on with a partial one")
     try:
         data = {json.loads((run / "versions.json").read_text())["data"] for run in finished}
-        recipe = dict(leaves(yaml.safe_load((finished[0] / "recipe.yaml").read_text())))
+        recipe = EARLIER | dict(leaves(yaml.safe_load((finished[0] / "recipe.yaml").read_text())))
         results = {run: json.loads((run / "result.json").read_text()).get("diverged_at") for run in finished}
         diverged = {_seed(run): int(step) for run, step in results.items() if step is not None}
         losses = {_seed(run): np.load(run / "validation.npy")[-1] for run, step in results.items() if step is None}

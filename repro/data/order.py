@@ -4,7 +4,7 @@ Sample ``k`` of a run reads window ``P(k mod n)`` in epoch ``k // n``, where ``P
 keyed by (seed, epoch). Nothing is stored or shuffled; every rank and worker, and a run that resumes, computes the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from repro.errors import DataError
+
+Order = Callable[[NDArray[np.int64]], NDArray[np.int64]]  # the window that each sample of a run reads
 
 _ROUNDS = 6  # ours; four already make a Feistel network of random functions a strong pseudorandom permutation
 _BLOCK = 8192  # samples permuted at a time: numpy's overhead per call disappears among them
@@ -62,6 +64,7 @@ class StepBatches(Sampler[Any]):
 
     Step ``s`` consumes samples ``[s G, (s + 1) G)`` of the run, ``G = sequences_per_step``; rank ``r`` of ``W`` reads
     the ``r``-th of ``W`` equal slices of them, in order. So a step's windows depend on neither ``W`` nor micro-batch.
+    ``order`` says which window a sample is: :func:`windows` of all, or a :class:`repro.data.mixture.Mixture`'s.
 
     Raises:
         DataError: ``micro_batch * world_size`` does not divide ``sequences_per_step``.
@@ -69,12 +72,11 @@ class StepBatches(Sampler[Any]):
 
     def __init__(
         self,
-        n_windows: int,
+        order: Order,
         *,
         sequences_per_step: int,
         micro_batch: int,
         steps: int,
-        seed: int,
         rank: int = 0,
         world_size: int = 1,
         consumed: int = 0,
@@ -85,8 +87,8 @@ class StepBatches(Sampler[Any]):
                 f"on {world_size} ranks: expected a multiple of {micro_batch * world_size}"
             )
         assert consumed % sequences_per_step == 0, "a run stops between steps"
-        self.n_windows, self.sequences_per_step, self.micro_batch = n_windows, sequences_per_step, micro_batch
-        self.steps, self.seed, self.consumed = steps, seed, consumed
+        self.order, self.sequences_per_step, self.micro_batch = order, sequences_per_step, micro_batch
+        self.steps, self.consumed = steps, consumed
         self.rank, self.world_size = rank, world_size
 
     def __len__(self) -> int:
@@ -100,4 +102,4 @@ class StepBatches(Sampler[Any]):
             steps = np.arange(first, min(first + block, self.steps), dtype=np.int64)
             own = self.rank * share + np.arange(share, dtype=np.int64)
             samples = steps[:, None] * self.sequences_per_step + own
-            yield from windows(samples, self.n_windows, self.seed).reshape(-1, self.micro_batch)
+            yield from self.order(samples).reshape(-1, self.micro_batch)

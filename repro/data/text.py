@@ -5,8 +5,10 @@ each other with stride ``context``, so that every token but a shard's first is a
 as in both of the paper's codes, and never across shards: a shard's last ``(tokens - 1) % context`` tokens are left out.
 """
 
-from collections.abc import Sequence
-from functools import cached_property
+import math
+import resource
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import lightning
@@ -17,18 +19,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from repro.data import order, shards
 from repro.data.corpora import Split
 from repro.data.loader import StepLoader
 from repro.data.manifest import Prepared
+from repro.data.mixture import Mixture
 from repro.data.order import StepBatches
-from repro.data.shards import Tokens
+from repro.data.shards import Shard, Tokens
 from repro.errors import DataError, RunError
 
 
 class TokenWindows(Dataset[Tensor]):
     """The windows of one split, in the dtype of its shards: uint16, or uint32 for more than 65,536 entries.
 
-    Shards are mapped into memory at the first access, by each worker for itself; a batch is copied in one piece.
+    A shard is mapped into memory when it is first read, by each worker for itself; those read last stay so.
 
     Raises:
         DataError: no shard is long enough for a window.
@@ -37,7 +41,9 @@ class TokenWindows(Dataset[Tensor]):
     def __init__(self, prepared: Prepared, split: Split, context: int) -> None:
         self.prepared, self.context = prepared, context
         self.shards = [shard for shard in prepared.shards(split) if shard.tokens > context]
-        self.ends = np.cumsum([(shard.tokens - 1) // context for shard in self.shards], dtype=np.int64)
+        self.ends = np.cumsum([shard.windows(context) for shard in self.shards], dtype=np.int64)
+        self.dtype = shards.dtype(prepared.manifest.vocab_size)
+        self._views: dict[int, Tokens] = {}
         if not self.shards:
             raise DataError(
                 f"the {split} split of {prepared.folder} holds {prepared.tokens(split)} tokens in "
@@ -53,23 +59,28 @@ class TokenWindows(Dataset[Tensor]):
     def __getitems__(self, indices: Sequence[int] | NDArray[np.int64]) -> Tensor:
         """The windows ``indices`` as one tensor, ``(len(indices), context + 1)``."""
         wanted = np.asarray(indices)
-        if len(self._views) == 1:
-            return torch.from_numpy(self._views[0][wanted])
-        batch = np.empty((len(wanted), self.context + 1), dtype=self._views[0].dtype)
+        if len(self.shards) == 1:
+            return torch.from_numpy(self._view(0)[wanted])
+        batch = np.empty((len(wanted), self.context + 1), dtype=self.dtype)
         in_shard = self.ends.searchsorted(wanted, side="right")
-        for number in np.unique(in_shard):
-            rows = in_shard == number
-            first = self.ends[number - 1] if number else 0
-            batch[rows] = self._views[number][wanted[rows] - first]
+        within = wanted - np.append(0, self.ends)[in_shard]
+        for row, (number, window) in enumerate(zip(in_shard.tolist(), within.tolist(), strict=True)):
+            batch[row] = self._view(number)[window]
         return torch.from_numpy(batch)
 
-    @cached_property
-    def _views(self) -> list[Tokens]:
-        """The windows of each shard, ``(windows, context + 1)``, which overlap by one token and are not copied."""
-        return [sliding_window_view(self.prepared.map(s), self.context + 1)[:: self.context] for s in self.shards]
+    def _view(self, number: int) -> Tokens:
+        """The windows of a shard, ``(windows, context + 1)``, which overlap by one token and are not copied."""
+        view = self._views.pop(number, None)
+        if view is None:
+            while len(self._views) >= _most_open():
+                del self._views[next(iter(self._views))]
+            mapped = self.prepared.map(self.shards[number])
+            view = sliding_window_view(mapped, self.context + 1)[:: self.context]
+        self._views[number] = view  # at the end, so that the first is the one that waited longest
+        return view
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_views"}
+        return self.__dict__ | {"_views": {}}
 
 
 class TextData(lightning.LightningDataModule):
@@ -86,10 +97,11 @@ class TextData(lightning.LightningDataModule):
         steps: optimizer steps of the whole run.
         seed: of the order.
         workers: processes that read; 0 reads in the training process.
-        validation_tokens: how much of the validation split is used, from its beginning.
+        validation_tokens: how much of the validation split is used.
+        mixture: weights of the subsets that are trained on; None takes all windows as they are.
 
     Raises:
-        DataError: a split is too short, or the global batch cannot be shared out.
+        DataError: a split is too short, the global batch cannot be shared out, or the set has no such subsets.
         RunError: the checkpoint that is loaded was trained on other data.
     """
 
@@ -104,12 +116,16 @@ class TextData(lightning.LightningDataModule):
         seed: int,
         workers: int,
         validation_tokens: int,
+        mixture: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.prepared, self.micro_batch, self.workers = prepared, micro_batch, workers
-        self.sequences_per_step, self.steps, self.seed = sequences_per_step, steps, seed
+        self.sequences_per_step, self.steps = sequences_per_step, steps
         self.train_windows = TokenWindows(prepared, "train", context)
         self.validation_windows = TokenWindows(prepared, "validation", context)
+        self.order: order.Order = partial(order.windows, n=len(self.train_windows), seed=seed)
+        if mixture is not None:
+            self.order = partial(Mixture(prepared, mixture, context).windows, seed=seed)
         self.validation_sequences = min(len(self.validation_windows), validation_tokens // context)
         if not self.validation_sequences:
             raise DataError(
@@ -120,11 +136,10 @@ class TextData(lightning.LightningDataModule):
         """Micro-batches of this rank, from the trainer's step to the run's last."""
         rank, world_size = self._place()
         batches = StepBatches(
-            len(self.train_windows),
+            self.order,
             sequences_per_step=self.sequences_per_step,
             micro_batch=self.micro_batch,
             steps=self.steps,
-            seed=self.seed,
             rank=rank,
             world_size=world_size,
             consumed=self.trainer.global_step * self.sequences_per_step if self.trainer else 0,
@@ -132,14 +147,16 @@ class TextData(lightning.LightningDataModule):
         return self._loader(self.train_windows, batches, self.workers)
 
     def validation_batches(self) -> StepLoader:
-        """This rank's share of the first ``validation_sequences`` windows, in order and in the training process.
+        """This rank's share of ``validation_sequences`` windows, spread evenly over the split, so that each subset is
+        there as it is in the whole; in order and in the training process.
 
         Each rank has as many, since sharded models step together: the last ones repeat the last window. The shares of
         all ranks, one after the other and cut to ``validation_sequences``, are the set.
         """
         rank, world_size = self._place()
         share = -(-self.validation_sequences // world_size)
-        own = np.minimum(rank * share + np.arange(share), self.validation_sequences - 1)
+        number = np.minimum(rank * share + np.arange(share), self.validation_sequences - 1)
+        own = number * len(self.validation_windows) // self.validation_sequences
         return self._loader(self.validation_windows, np.split(own, range(self.micro_batch, share, self.micro_batch)), 0)
 
     def state_dict(self) -> dict[str, Any]:
@@ -164,6 +181,21 @@ class TextData(lightning.LightningDataModule):
         return StepLoader(windows, batches, workers=workers, on_gpu=on_gpu)
 
 
-def epochs(prepared: Prepared, tokens: int) -> float:
-    """How often a run of so many tokens goes through the training split."""
-    return tokens / prepared.tokens("train")
+def epochs(prepared: Prepared, tokens: int, context: int) -> float:
+    """How often a run of so many tokens goes through the windows of the training split."""
+    return tokens / (context * sum(shard.windows(context) for shard in prepared.shards("train")))
+
+
+def never_read(shards: Iterable[Shard], context: int) -> float:
+    """The share of the tokens of ``shards`` that are in no window: of shards shorter than one, and at shards' ends."""
+    lengths = [(shard.tokens, shard.windows(context)) for shard in shards]
+    read = sum(windows * context + 1 for _, windows in lengths if windows)
+    return 1 - read / sum(tokens for tokens, _ in lengths)
+
+
+def _most_open() -> float:
+    """Shards that one split may have mapped, of two that a process may read: half of its file descriptors, of which
+    each takes one, go to other things.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return math.inf if limit == resource.RLIM_INFINITY else max(1, limit // 4)

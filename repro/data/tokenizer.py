@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from repro.data.corpora import Document
 from repro.errors import DataError
+from repro.recipe.machine import cores
 
 EOS = "<|endoftext|>"
 EOS_ID = 0
 SMALLEST_VOCABULARY = 257  # every byte, and the end of text
-_BATCH = 4 * 2**20  # characters encoded at a time: enough documents to occupy many threads
+_BATCH = 2**20  # bytes of text that a thread encodes at a time; more is slower, and takes 50 times its memory
+_ALONE = 4 * 2**20  # bytes of text of a batch that is joined before the next is encoded, for the memory of both
 
 # The library warns from every process forked after it has used threads, such as a loader's workers, unless it was told
 # whether to use them.
@@ -42,7 +45,7 @@ def train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def read(path: Path) -> Tokenizer:
-    """The tokenizer in ``path``, set so that no text can spell a special token.
+    """The tokenizer in ``path``, set so that no text can spell a special token, and each is encoded whole and alone.
 
     Raises:
         DataError: there is none, or it cannot be read.
@@ -52,42 +55,61 @@ def read(path: Path) -> Tokenizer:
     except Exception as error:  # the library raises nothing narrower
         raise DataError(f"{path} is not a tokenizer: {str(error).splitlines()[0]}") from error
     tokenizer.encode_special_tokens = True
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[NDArray[np.uint32]]:
-    """Token ids of the texts, each followed by the end of text; one array for every few megabytes.
+def entries(tokenizer: Tokenizer) -> int:
+    """The size of its vocabulary: one more than the largest id, since some leave out ids below it."""
+    return max(tokenizer.get_vocab().values()) + 1
+
+
+def encode(
+    tokenizer: Tokenizer, documents: Iterable[Document], eos_id: int
+) -> Iterator[tuple[list[Document], NDArray[np.uint32]]]:
+    """Documents by the batch, with their token ids, each followed by the end of text.
 
     A helper joins the ids of a batch while the library's threads encode the next, so that the joining costs no time.
     """
     with ThreadPoolExecutor(1) as helper:
-        joined: Future[NDArray[np.uint32]] | None = None
-        for batch in batches(texts):
-            encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+        joined: Future[tuple[list[Document], NDArray[np.uint32]]] | None = None
+        for batch in batches(documents):
+            encodings = tokenizer.encode_batch_fast([document.text for document in batch], add_special_tokens=False)
             if joined:
                 yield joined.result()
-            joined = helper.submit(_join, encodings)
+            joined = helper.submit(_join, batch, encodings, eos_id)
+            del encodings  # of which each byte of text takes a hundred
+            if sum(document.n_bytes for document in batch) > _ALONE:
+                joined.result()
         if joined:
             yield joined.result()
 
 
-def _join(encodings: Sequence[Encoding]) -> NDArray[np.uint32]:
+def _join(
+    batch: list[Document], encodings: Sequence[Encoding], eos_id: int
+) -> tuple[list[Document], NDArray[np.uint32]]:
     ids = array("I")  # takes a list of numbers in a third of numpy's time
     for encoding in encodings:
         ids.fromlist(encoding.ids)
-        ids.append(EOS_ID)
-    return np.frombuffer(ids, dtype=np.uint32)
+        ids.append(eos_id)
+    return batch, np.frombuffer(ids, dtype=np.uint32)
 
 
-def batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """The texts in lists of a few megabytes each."""
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        batch.append(text)
-        size += len(text)
-        if size >= _BATCH:
+def batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """The documents in lists of a megabyte for each thread of the library."""
+    batch: list[Document] = []
+    size, enough = 0, _BATCH * threads()
+    for document in documents:
+        batch.append(document)
+        size += document.n_bytes
+        if size >= enough:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def threads() -> int:
+    """How many the library uses."""
+    return int(os.environ.get("RAYON_NUM_THREADS") or cores())

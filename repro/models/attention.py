@@ -27,8 +27,35 @@ def rotate(x: Tensor, by: Rotation) -> Tensor:
     return (x.float() * cos + torch.cat((-second, first), dim=-1) * sin).to(x.dtype)
 
 
+def documents(tokens: Tensor, end: int) -> Tensor:
+    """The number of each token's document within its sequence, ``(batch, seq)``.
+
+    Args:
+        tokens: ``(batch, seq)``, token ids.
+        end: the id that ends a document, of which it is a part.
+    """
+    ends = tokens == end
+    return ends.cumsum(-1) - ends.long()
+
+
+def within(document: Tensor, dtype: torch.dtype) -> Tensor:
+    """What causal attention within documents adds to its scores: 0, and minus infinity where it does not look.
+
+    Numbers rather than bools, from which torch would make numbers of its own in each layer, and keep them.
+
+    Args:
+        document: ``(batch, seq)``, of each token.
+        dtype: of queries and keys.
+
+    Returns:
+        ``(batch, 1, seq, seq)``, of queries and keys.
+    """
+    seen = (document[:, :, None] == document[:, None, :]).tril()[:, None]
+    return torch.zeros_like(seen, dtype=dtype).masked_fill_(~seen, -torch.inf)
+
+
 class Attention(nn.Module):
-    """Multi-head causal attention without biases and without a document mask, as both of the paper's runs.
+    """Multi-head causal attention without biases; across documents, as both of the paper's runs, or within them.
 
     Args:
         d_model: width of the residual stream.
@@ -48,11 +75,15 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(d_model, d_model, bias=False)
         self.o_proj = nn.Linear(d_model, d_model, bias=False)
 
-    def forward(self, x: Tensor, positions: Rotation) -> Tensor:
-        """Attend from each position to itself and those before it."""
+    def forward(self, x: Tensor, positions: Rotation, bias: Tensor | None = None) -> Tensor:
+        """Attend from each position to itself and those before it, or where ``bias`` says: see :func:`within`.
+
+        Rotary positions need not begin anew with a document: scores depend on their differences only.
+        """
         q, k = self.q_norm(self.q_proj(x)), self.k_norm(self.k_proj(x))
         q, k, v = (self._heads(projected) for projected in (q, k, self.v_proj(x)))
-        mixed = F.scaled_dot_product_attention(rotate(q, positions), rotate(k, positions), v, is_causal=True)
+        q, k = rotate(q, positions), rotate(k, positions)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=bias is None)
         y: Tensor = self.o_proj(mixed.transpose(1, 2).flatten(2))
         return y
 

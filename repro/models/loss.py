@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+IGNORED = -100  # a target that costs nothing: torch's own word for it
+
 _LOGITS_PER_CHUNK = 2**25  # 0.13 GB in float32
 
 
@@ -20,10 +22,11 @@ def next_token_loss(hidden: Tensor, head: Tensor, targets: Tensor) -> tuple[Tens
     Args:
         hidden: ``(batch, seq, d_model)``, the normalised residual stream.
         head: ``(vocab, d_model)``.
-        targets: ``(batch, seq)``, token ids.
+        targets: ``(batch, seq)``, token ids; where they are :data:`IGNORED` the loss is 0 and no gradient comes from.
 
     Returns:
-        The mean, a differentiable float32 scalar, and the losses, ``(batch, seq)`` float32 and detached.
+        The mean over all targets, ignored ones too (as OLMo divides), a differentiable float32 scalar, and the losses,
+        ``(batch, seq)`` float32 and detached.
     """
     rows, ids = hidden.flatten(0, -2), targets.flatten()
     if torch.is_grad_enabled():
@@ -40,7 +43,7 @@ def _chunks(hidden: Tensor, head: Tensor, targets: Tensor) -> list[tuple[Tensor,
 
 
 def _losses(logits: Tensor, targets: Tensor) -> Tensor:
-    return F.cross_entropy(logits.float(), targets, reduction="none")
+    return F.cross_entropy(logits.float(), targets, reduction="none", ignore_index=IGNORED)
 
 
 class _ChunkedLoss(torch.autograd.Function):
@@ -51,13 +54,14 @@ class _ChunkedLoss(torch.autograd.Function):
         losses, hidden_grads = [], []
         head_grad = torch.zeros_like(head, dtype=torch.float32)  # chunks add up in float32 whatever the weights are
         for h, t in _chunks(hidden, head, targets):
+            ignored, t = t == IGNORED, t.clamp(min=0)
             log_p = F.log_softmax((h @ head.T).float(), dim=-1)
-            losses.append(-log_p.gather(1, t[:, None])[:, 0])
+            losses.append(-log_p.gather(1, t[:, None])[:, 0].masked_fill_(ignored, 0))
             error = log_p.exp_()
             error[torch.arange(len(t), device=t.device), t] -= 1  # no scatter_add: that is not deterministic on a GPU
             error = error.div_(len(targets)).to(h.dtype)
-            hidden_grads.append(error @ head)
-            head_grad += error.T @ h
+            hidden_grads.append((error @ head).masked_fill_(ignored[:, None], 0))
+            head_grad += error.T @ h.masked_fill(ignored[:, None], 0)  # smaller than the error, whose rows would do too
         ctx.save_for_backward(torch.cat(hidden_grads), head_grad.to(head.dtype))
         each = torch.cat(losses)
         ctx.mark_non_differentiable(each)

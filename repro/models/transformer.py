@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from repro.models.attention import Attention, Rotation, rotation
+from repro.models.attention import Attention, Rotation, rotation, within
 from repro.models.loss import next_token_loss
 from repro.models.moe import MoE, Routing
 from repro.models.norm import RMSNorm
@@ -36,9 +36,9 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(d_model, norm_eps)
         self.mlp = ffn
 
-    def forward(self, x: Tensor, positions: Rotation) -> tuple[Tensor, Routing | None]:
+    def forward(self, x: Tensor, positions: Rotation, bias: Tensor | None = None) -> tuple[Tensor, Routing | None]:
         """The residual stream ``(batch, seq, d_model)`` after this block, and the routing if its FFN routes."""
-        x = x + self.self_attn(self.input_layernorm(x), positions)
+        x = x + self.self_attn(self.input_layernorm(x), positions, bias)
         h = self.post_attention_layernorm(x)
         y, routing = self.mlp(h) if isinstance(self.mlp, MoE) else (self.mlp(h), None)
         return x + y, routing
@@ -81,29 +81,32 @@ class Decoder(nn.Module):
         self.norm = RMSNorm(d_model, norm_eps)
         self.lm_head = nn.Linear(d_model, vocab_size, bias=False)
 
-    def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor | Loss:
+    def forward(self, tokens: Tensor, targets: Tensor | None = None, document: Tensor | None = None) -> Tensor | Loss:
         """Logits, or with ``targets`` the loss.
 
         Args:
             tokens: ``(batch, seq)``, token ids.
             targets: ``(batch, seq)``, the id that follows each token.
+            document: ``(batch, seq)``, the number of each token's document, within which attention stays; None lets it
+                run across them.
 
         Returns:
             Without targets the logits, ``(batch, seq, vocab)``; with targets the losses, by chunks: see
             :func:`repro.models.loss.next_token_loss`.
         """
-        hidden, routing = self.hidden(tokens)
+        hidden, routing = self.hidden(tokens, document)
         if targets is None:
             logits: Tensor = self.lm_head(hidden)
             return logits
         return Loss(*next_token_loss(hidden, self.lm_head.weight, targets), routing)
 
-    def hidden(self, tokens: Tensor) -> tuple[Tensor, tuple[Routing, ...]]:
+    def hidden(self, tokens: Tensor, document: Tensor | None = None) -> tuple[Tensor, tuple[Routing, ...]]:
         """The normalised residual stream after the last block, ``(batch, seq, d_model)``, and what the routers did."""
         positions = rotation(tokens.shape[1], self.head_dim, self.rope_theta, tokens.device)
         x: Tensor = self.embed_tokens(tokens)
+        bias = None if document is None else within(document, x.dtype)
         routings = []
         for block in self.layers:
-            x, routing = block(x, positions)
+            x, routing = block(x, positions, bias)
             routings += [routing] if routing else []
         return self.norm(x), tuple(routings)

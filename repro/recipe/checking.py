@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -34,6 +34,11 @@ EXPECTED = {
     "too_short": "a list of {min_length} or more",
 }
 
+NO_KEYS = {
+    "[key]",
+    "constrained-int",
+}  # with which pydantic says: a key of a mapping; the number of "a number or a word"
+
 
 def checked(section: type[S], values: Mapping[str, Any], place: str, origin: Mapping[str, str] | None = None) -> S:
     """A validated ``section``.
@@ -54,6 +59,12 @@ def checked(section: type[S], values: Mapping[str, Any], place: str, origin: Map
         raise RecipeError(_in_words(first, section, place, origin or {})) from None
 
 
+def section_in(annotation: Any) -> type[Section] | None:
+    """The section that a field holds, or may hold."""
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
+
+
 def as_typed(value: Any) -> str:
     """A value as a person would have typed it: ``true``, ``3e-4``, ``'abc'``."""
     if value is None:
@@ -67,18 +78,33 @@ def _weight(error: ErrorDetails) -> int:
 
 
 def _in_words(error: ErrorDetails, section: type[Section], place: str, origin: Mapping[str, str]) -> str:
-    key = ".".join(part for part in error["loc"] if isinstance(part, str))
-    where, kind = origin.get(key, place), error["type"]
+    key = ".".join(part for part in error["loc"] if isinstance(part, str) and part not in NO_KEYS)
+    where, kind = _set_in(key, origin) or place, "dict_type" if error["input"] == {} else error["type"]
     if kind == "value_error":
         return _disagreement(str(error["ctx"]["error"]), key, place, origin)
     if kind == "missing" and isinstance(error["loc"][-1], str):
         return f"{where}: {key} is missing"
     if kind == "extra_forbidden":
-        return f"{where}: unknown key {key!r}.{nearest(key, section.model_fields)}"
+        return f"{where}: unknown key {key!r}.{_nearest(key, section)}"
     bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in error.get("ctx", {}).items()}
     expected = EXPECTED.get(kind, error["msg"]).format(**bounds)
-    verb = "holds" if isinstance(error["loc"][-1], int) and kind != "missing" else "is"
+    within = isinstance(error["loc"][-1], int) or error["loc"][-1] == "[key]"
+    verb = "holds" if within and kind != "missing" else "is"
     return f"{where}: {key} {verb} {as_typed(error['input'])}; expected {expected}"
+
+
+def _nearest(key: str, section: type[Section]) -> str:
+    """A hint at the nearest of the keys that stand where ``key`` does."""
+    name, _, rest = key.partition(".")
+    inner = section_in(section.model_fields[name].annotation) if name in section.model_fields else None
+    return _nearest(rest, inner) if rest and inner else nearest(key, section.model_fields)
+
+
+def _set_in(key: str, origin: Mapping[str, str]) -> str | None:
+    """The file that set ``key``, or the mapping that it is in."""
+    while key and key not in origin:
+        key = key.rpartition(".")[0]
+    return origin.get(key)
 
 
 def _disagreement(message: str, section: str, place: str, origin: Mapping[str, str]) -> str:

@@ -15,6 +15,7 @@ from repro.recipe.families import MoERecipe
 from repro.recipe.images import ImageRecipe, ResNetRecipe
 from repro.recipe.layout import Fit
 from repro.recipe.plan import Plan
+from repro.recipe.preparation import Preparation
 from repro.recipe.schema import DecoderRecipe, LanguageRecipe, Machine, Recipe
 from repro.recipe.science import Difference
 
@@ -103,6 +104,7 @@ def _sections(plan: Plan, recipe: Recipe, machine: Machine) -> dict[str, Rendera
         "speed": _speed(plan),
         **({"network": _network(plan.communication, machine)} if plan.communication else {}),
         "checkpoint": f"{_digits(plan.checkpoint_gb)} GB",
+        **({"data": _data(plan.preparation)} if plan.preparation else {}),
         **({"notes": "\n".join(plan.notes)} if plan.notes else {}),
         "differences": _differences(plan.differences, recipe),
     }
@@ -198,6 +200,21 @@ def _network(told: Communication, machine: Machine) -> str:
     )
 
 
+def _data(told: Preparation) -> Text:
+    """What has to be prepared before the run, and what that takes."""
+    tokens = "tokens not known" if told.tokens is None else f"{short(told.tokens)} tokens"
+    sizes = {"to download" if told.share == 1 else "to download or more": told.download_gb, "of shards": told.shards_gb}
+    known = [f"{_size(gb)} {of}" for of, gb in sizes.items() if gb is not None]
+    lines = [f"{told.corpus}: {', '.join([tokens, *known])}"]
+    if told.core_hours and told.hours:
+        lines.append(f"{duration(told.hours)} on {told.cores} cores to tokenise, {_digits(told.core_hours)} core-hours")
+    if told.mixture:
+        lines.append(told.mixture)
+    if told.gated:
+        lines.append(f"its tokenizer is gated: ask for it at huggingface.co/{told.gated}")
+    return Text("\n".join([*lines, told.command]))
+
+
 def _size(gb: float) -> str:
     return f"{_digits(gb)} GB" if gb >= 0.1 else f"{_digits(1000 * gb)} MB"
 
@@ -221,7 +238,7 @@ def _differences(differences: Sequence[Difference], recipe: Recipe) -> Renderabl
 
 
 def _value(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if type(value) is int else str(value)  # a bool is an int too
 
 
 def _amounts(*rows: tuple[str, str]) -> Table:

@@ -5,8 +5,10 @@ import functools
 from collections.abc import Iterator
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from repro.errors import RecipeError
+from repro.recipe.checking import section_in
 from repro.recipe.families import schema
 
 FROM_THE_NAME = ("name", "family", "scale", "model.activation")
@@ -15,7 +17,7 @@ FROM_THE_NAME = ("name", "family", "scale", "model.activation")
 @functools.cache
 def keys(family: str) -> tuple[str, ...]:
     """Every key of a family that holds a value, such as ``optim.weight_decay.norms``."""
-    return tuple(_keys(schema(family)))
+    return tuple(key for key, _ in _fields(schema(family)))
 
 
 @functools.cache
@@ -47,6 +49,8 @@ def known_key(key: str, place: str, family: str) -> str:
         return key
     if key in sections(family):
         raise RecipeError(f"{place}: {key} is a section and takes no value; its keys are {_within(key, family)}")
+    if whole := _set_whole(key, family):
+        raise RecipeError(f"{place}: {key} cannot be set alone; expected all of it, such as {whole}")
     raise RecipeError(f"{place}: unknown key {key!r}.{_nearest_key(key, family)}")
 
 
@@ -64,12 +68,33 @@ def full_key(word: str, place: str, family: str) -> str:
     return settable_key(ending[0] if ending else word, place, family)
 
 
-def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+@functools.cache
+def _whole(family: str) -> dict[str, type[BaseModel]]:
+    """Sections that may be null, and so are set whole, by key."""
+    held = {key: section_in(field.annotation) for key, field in _fields(schema(family))}
+    return {key: section for key, section in held.items() if section}
+
+
+def _set_whole(key: str, family: str) -> str | None:
+    """How that is set which ``key`` is meant to be in, by its own name or by the section's."""
+    above, _, name = key.rpartition(".")
+    for owner, section in _whole(family).items():
+        if f".{owner}".endswith(f".{above}") if above else name in section.model_fields:
+            return f"{owner}={_example(section)}"
+    return None
+
+
+def _example(section: type[BaseModel]) -> str:
+    inner = (f"{name}: {(field.examples or ['...'])[0]}" for name, field in section.model_fields.items())
+    return f"{{{', '.join(inner)}}}"
+
+
+def _fields(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     for name, field in section.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _keys(field.annotation, f"{prefix}{name}.")
+            yield from _fields(field.annotation, f"{prefix}{name}.")
         elif not field.exclude:
-            yield f"{prefix}{name}"
+            yield f"{prefix}{name}", field
 
 
 def _within(section: str, family: str) -> str:

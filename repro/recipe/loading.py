@@ -8,14 +8,16 @@ from repro import paths
 from repro.errors import RecipeError, nearest
 from repro.recipe.checking import checked
 from repro.recipe.families import MoERecipe, schema
-from repro.recipe.keys import full_key, known_key, settable_key
+from repro.recipe.keys import full_key, keys, known_key, settable_key
 from repro.recipe.parameters import ffn_width
 from repro.recipe.reading import leaves, parse, place, read, read_once
-from repro.recipe.schema import DecoderRecipe, LanguageRecipe, Recipe
+from repro.recipe.schema import DecoderRecipe, Recipe
 from repro.recipe.table import rows
 
 COMMAND_LINE = "the command line"
 THE_NAME = "the name"
+# What versions before these keys did, whose runs' files lack them.
+EARLIER = {"data.mixture": None, "data.repetition": None, "data.document_mask": False}
 
 Settings = dict[str, tuple[Any, str]]  # by dotted key: a value and the file that set it
 
@@ -96,14 +98,17 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def from_file(path: Path) -> Recipe:
-    """The recipe that a run folder's ``recipe.yaml``, or ``repro show``, wrote.
+    """The recipe that a run folder's ``recipe.yaml``, or ``repro show``, wrote, of an earlier version too.
 
     Raises:
         RecipeError: the file cannot be read, or is no whole recipe.
     """
     where, tree = place(path), read(path)
     family = str(tree.get("family"))
-    return _recipe({known_key(key, where, family): (value, where) for key, value in leaves(tree)})
+    earlier = {key: (value, where) for key, value in EARLIER.items() if key in keys(family)}
+    return _recipe(
+        earlier | {known_key(key, where, family): (value, where) for key, value in leaves(tree, keys(family))}
+    )
 
 
 def _words(name: str) -> tuple[str, str, str]:
@@ -130,7 +135,7 @@ def _of_file(path: Path, family: str) -> Settings:
     """What a file of recipes sets; ``admits`` and ``paper_items`` are for this module."""
     where = place(path)
     tree = {key: value for key, value in read_once(path).items() if key not in {"admits", "paper_items"}}
-    return {settable_key(key, where, family): (value, where) for key, value in leaves(tree)}
+    return {settable_key(key, where, family): (value, where) for key, value in leaves(tree, keys(family))}
 
 
 def _of_command_line(overrides: Sequence[str], family: str) -> Settings:
@@ -166,8 +171,6 @@ def _recipe(settings: Settings) -> Recipe:
     _check_activation(recipe)
     if isinstance(recipe, DecoderRecipe):
         _check_width(recipe)
-    if isinstance(recipe, LanguageRecipe):
-        _check_corpus(recipe)
     return recipe
 
 
@@ -209,14 +212,6 @@ def _check_experts(recipe: MoERecipe, width: int) -> None:
             f"{origin['model.coefficients']}: coefficients=expert needs polynorm or polyrelu, and the activation is "
             f"{model.activation}"
         )
-
-
-def _check_corpus(recipe: LanguageRecipe) -> None:
-    known = sorted(path.stem for path in (paths.data() / "manifests").glob("*.yaml"))
-    if recipe.data.corpus not in known:
-        hint = nearest(recipe.data.corpus, known)
-        where = recipe.origin["data.corpus"]
-        raise RecipeError(f"{where}: no data set is called {recipe.data.corpus!r}.{hint} Known: {', '.join(known)}")
 
 
 def _nested(values: Mapping[str, Any]) -> dict[str, Any]:

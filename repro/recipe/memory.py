@@ -103,7 +103,9 @@ class _Moment(NamedTuple):
 def _step(recipe: Recipe, layout: "Fit", width: int) -> Iterator[_Moment]:
     """Moments from the end of the forward pass to that of the backward pass, one of which is the fullest."""
     if isinstance(recipe, LanguageRecipe):
-        text = _Text(recipe.model, layout, layout.micro_batch * recipe.data.context, width)
+        tokens = layout.micro_batch * recipe.data.context
+        mask = width * tokens * recipe.data.context if recipe.data.document_mask else 0
+        text = _Text(recipe.model, layout, tokens, width, mask)
         yield from (text.at_the_loss(), text.at_the_norm(), text.in_the_last_block(), text.sending_it())
         yield from (text.in_the_block_before(), text.sending_the_root())
         return
@@ -116,20 +118,21 @@ def _step(recipe: Recipe, layout: "Fit", width: int) -> Iterator[_Moment]:
 
 
 class _Text:
-    """Bytes in a step of a language model, of ``tokens`` at a time and ``width`` a number, as FSDP2 shares it out.
+    """Bytes in a step of a language model, of ``tokens`` at a time and ``width`` a number, as FSDP2 shares it out;
+    ``mask`` of them are what keeps attention within documents, which all blocks share.
 
     Its units are the root, whose weights stay gathered, and the blocks; activations that learn and routers are too
     small to count. What a unit's backward pass leaves is sent in float32, while that of the unit before it goes on.
     """
 
-    def __init__(self, model: TextModel, layout: "Fit", tokens: int, width: int) -> None:
+    def __init__(self, model: TextModel, layout: "Fit", tokens: int, width: int, mask: int) -> None:
         self.model, self.tokens, self.width, self.layout = model, tokens, width, layout
         self.head = model.vocab_size * model.d_model
         self.block = parameters.block(model) if isinstance(model, Model) else 2 * model.d_model**2
         self.after = (4 + 3 * width) * tokens * model.d_model  # what the last norm keeps, and its output for the loss
         blocks = tokens * activations_per_token(model, width) - self.after
         self.each = blocks // model.n_layers
-        self.kept = tokens * model.n_layers * width * model.d_model if layout.recompute else blocks
+        self.kept = mask + (tokens * model.n_layers * width * model.d_model if layout.recompute else blocks)
         waited = layout.accumulation > 1 and not layout.reduce_each
         self.gradient = 0 if waited else width  # bytes, until it is sent; those that waited are counted in any case
         self.sent = 0 if waited else 4

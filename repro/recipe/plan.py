@@ -11,6 +11,7 @@ from repro.recipe.images import ImageRecipe, ResNetRecipe
 from repro.recipe.layout import Fit, largest, misfit, smallest
 from repro.recipe.memory import Memory, checkpoint_gb, memory
 from repro.recipe.parameters import Parameters, ffn_match_residual
+from repro.recipe.preparation import Preparation, preparation
 from repro.recipe.schema import LanguageRecipe, Machine, Model, Recipe
 from repro.recipe.science import Difference, differences
 from repro.recipe.speed import forecast, mfu
@@ -24,7 +25,8 @@ class Plan:
 
     ``memory_gb`` and its parts are one device's, for the micro-batch of ``fit``, or for a single sequence where not
     even that fits; ``misfit`` then says so, and speed and hours are unknown. Those are a forecast, and ``mfu`` (causal
-    convention) is what it comes to, waiting included. ``communication`` is null on one device, ``gpu_hours`` on a CPU.
+    convention) is what it comes to, waiting included. ``communication`` is null on one device, ``gpu_hours`` on a CPU,
+    ``preparation`` where a run makes its data itself or the data are one's own.
     """
 
     recipe: str
@@ -48,6 +50,7 @@ class Plan:
     hours: float | None
     gpu_hours: float | None
     checkpoint_gb: float
+    preparation: Preparation | None
     notes: tuple[str, ...]
     differences: tuple[Difference, ...]
 
@@ -87,6 +90,7 @@ def plan(recipe: Recipe, machine: Machine) -> Plan:
         hours=hours,
         gpu_hours=hours * machine.world_size if hours and machine.accelerator == "cuda" else None,
         checkpoint_gb=checkpoint_gb(recipe),
+        preparation=preparation(recipe, machine) if isinstance(recipe, LanguageRecipe) else None,
         notes=tuple(_notes(recipe, machine, found)),
         differences=differences(recipe),
     )
@@ -113,6 +117,11 @@ def _notes(recipe: Recipe, machine: Machine, found: Fit | None) -> Iterator[str]
         yield (
             "the grouped product of experts waits for the processor on this device, which has no fused kernel for it "
             "(torch has one from compute capability 9.0 on): expect less than this speed"
+        )
+    if isinstance(recipe, LanguageRecipe) and recipe.data.document_mask:
+        yield (
+            "attention reads a mask of each sequence, with which it cannot skip what lies ahead as it does without: "
+            "expect less than this speed"
         )
     if isinstance(recipe, ResNetRecipe) and found and not NORMALISED / 2 <= found.micro_batch <= 2 * NORMALISED:
         yield (

@@ -6,7 +6,7 @@ says it is, with ``1_000`` for a thousand and ``1e9`` for a whole number.
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -99,11 +99,11 @@ def place(path: Path) -> str:
     return f"recipes/{path.relative_to(root).as_posix()}" if path.is_relative_to(root) else str(path)
 
 
-def leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values; an empty mapping is a value, so that it is not lost."""
+def leaves(tree: dict[str, Any], whole: Collection[str] = (), prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values. A mapping is a value under a key of ``whole``, or if it is empty."""
     for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from leaves(value, f"{prefix}{key}.")
+        if isinstance(value, dict) and value and f"{prefix}{key}" not in whole:
+            yield from leaves(value, whole, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 # Our own byte-level BPE holds every byte and the end of a document; the paper's tokenizers have a fixed size.
-SMALLEST_VOCABULARY = {"bpe": 257, "llama-2": 32_000, "olmo": 50_280}
+SMALLEST_VOCABULARY = {"bpe": 257, "llama-2": 32_000, "olmo": 50_280, "own": 1}
 
 
 class Section(BaseModel):
@@ -63,12 +63,22 @@ class Model(TextModel):
         return self
 
 
+class Repetition(Section):
+    """Which windows count for nothing in training, as OLMo's instance filter has it."""
+
+    period: Annotated[PositiveInt, Field(examples=[13])]  # tokens of what is repeated, at most
+    times: Annotated[PositiveInt, Field(ge=2, examples=[32])]  # it stands in succession, at least
+
+
 class Data(Section):
     """What is read: a corpus, its tokenizer and the length of a training sequence."""
 
     corpus: str
-    tokenizer: Literal["bpe", "llama-2", "olmo"]  # our own BPE, trained on the corpus, or one of the paper's
+    tokenizer: Literal["bpe", "llama-2", "olmo", "own"]  # a BPE trained on the corpus, the paper's, or a file of yours
     context: PositiveInt  # tokens a sequence
+    mixture: Annotated[dict[str, PositiveFloat], Field(min_length=1)] | None  # weights of subsets; null: all as it is
+    repetition: Repetition | None
+    document_mask: bool  # whether attention stays within a document
     workers: NonNegativeInt
 
 
@@ -121,7 +131,7 @@ class Validation(Section):
 
     sets: tuple[Literal["held-out"], ...] = Field(strict=False)
     every: PositiveInt  # steps
-    tokens: PositiveInt  # of each set, from its beginning
+    tokens: PositiveInt  # of each set, spread evenly over it
 
 
 class Evaluation(Section):
@@ -210,6 +220,14 @@ class LanguageRecipe(Recipe):
             raise ValueError(
                 f"model.vocab_size={self.model.vocab_size} is below the {smallest} tokens of "
                 f"data.tokenizer={self.data.tokenizer}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _attends(self) -> Self:
+        if self.data.document_mask and not isinstance(self.model, Model):
+            raise ValueError(
+                f"data.document_mask=true is for decoders, whose attention it bounds; {self.family} has none"
             )
         return self
 

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from repro.recipe.keys import keys
 from repro.recipe.loading import load, paper_items, paper_scale
 from repro.recipe.reading import leaves
 from repro.recipe.schema import Recipe
@@ -23,7 +24,8 @@ class Difference:
 def science(recipe: Recipe) -> dict[str, Any]:
     """By dotted key: model, data, optimizer, budget and precision, without what changes no number."""
     tree = recipe.model_dump(mode="json", include={"model", "data", "optim", "balance", "budget", "precision"})
-    return {key: value for key, value in leaves(tree) if key not in {"data.workers", "data.path"}}
+    found = leaves(tree, keys(recipe.family))
+    return {key: value for key, value in found if key not in {"data.workers", "data.path"}}
 
 
 def fingerprint(recipe: Recipe) -> str:

@@ -1,10 +1,11 @@
 """A recipe as YAML that a person can read, and :func:`repro.recipe.loading.from_file` too."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import yaml
 
+from repro.recipe.keys import keys
 from repro.recipe.parameters import ffn_width
 from repro.recipe.reading import SCALARS
 from repro.recipe.schema import Model, Recipe
@@ -24,17 +25,20 @@ Dumper.add_representer(int, lambda dumper, n: dumper.represent_scalar("tag:yaml.
 
 def as_yaml(recipe: Recipe, *, origin: bool = False) -> str:
     """``recipe`` as YAML; with ``origin``, beside each value the file that set it."""
-    lines = [(text, _note(recipe, key, origin=origin)) for text, key in _lines(recipe.model_dump(mode="json"))]
+    tree, whole = recipe.model_dump(mode="json"), keys(recipe.family)
+    lines = [(text, _note(recipe, key, origin=origin)) for text, key in _lines(tree, whole)]
     width = max((len(text) for text, note in lines if note and len(text) <= WIDEST), default=0)
     return "".join(f"{text:<{width}}  # {note}\n" if note else f"{text}\n" for text, note in lines)
 
 
-def _lines(tree: dict[str, Any], above: str = "", indent: str = "") -> Iterator[tuple[str, str]]:
-    """Each line and the dotted key that it sets; a section's headline sets none."""
+def _lines(
+    tree: dict[str, Any], whole: Collection[str], above: str = "", indent: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Each line and the dotted key that it sets, one of ``whole``; a section's headline sets none."""
     for name, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and f"{above}{name}" not in whole:
             yield f"{indent}{name}:", ""
-            yield from _lines(value, f"{above}{name}.", f"{indent}  ")
+            yield from _lines(value, whole, f"{above}{name}.", f"{indent}  ")
         else:
             yield f"{indent}{name}: {_scalar(value)}", f"{above}{name}"
 

@@ -73,6 +73,7 @@ def _known(recipe: Recipe) -> tuple[Floor, dict[str, float], str]:
     assert isinstance(recipe, LanguageRecipe)
     with bars() as progress:
         entropy = ready(recipe.data, recipe.model.vocab_size, progress=progress).manifest.entropies
+    assert entropy is not None, "a smoke reads an embedded corpus, which has both splits"
     levels = {"unigram entropy": entropy.unigram, "bigram entropy": entropy.bigram}
     floor = Floor("unigram entropy", "learned more than how often a token occurs", entropy.unigram)
     return floor, levels, recipe.data.corpus

@@ -94,8 +94,8 @@ def _parts(recipe: Recipe, data: Data, fit: Fit, folder: Path, *, seed: int) -> 
     assert isinstance(recipe, LanguageRecipe)
     assert isinstance(data, Prepared)
     guard = GradientGuard(clip=recipe.optim.clip, guard=recipe.optim.guard)
-    written, tokens = text.module(recipe), text.data(recipe, data, fit, seed=seed)
-    return Parts(written, tokens, guard, text.unit(recipe), text.callbacks(recipe, folder))
+    model, tokens = text.module(recipe, eos_id=data.manifest.eos_id), text.data(recipe, data, fit, seed=seed)
+    return Parts(model, tokens, guard, text.unit(recipe), text.callbacks(recipe, folder))
 
 
 def _trainer(

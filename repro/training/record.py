@@ -36,7 +36,7 @@ def record(folder: Path, recipe: Recipe, machine: Machine, data: Source) -> None
     Raises:
         RunError: the folder holds a run on other data, which this one cannot continue.
     """
-    _refuse_other_data(folder, data)
+    refuse_other_data(folder, data)
     write_whole(folder / "recipe.yaml", _yaml(recipe.model_dump(mode="json")))
     write_whole(folder / "origin.yaml", _yaml(recipe.origin))
     write_whole(folder / "machine.yaml", _yaml(machine.model_dump(mode="json") | {"fit": asdict(fit(recipe, machine))}))
@@ -67,7 +67,12 @@ def device() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _refuse_other_data(folder: Path, data: Source) -> None:
+def refuse_other_data(folder: Path, data: Source) -> None:
+    """Keep the run in ``folder`` from being taken for one on ``data``.
+
+    Raises:
+        RunError: it was trained on other data.
+    """
     path = folder / "versions.json"
     before = json.loads(path.read_text())["data"] if path.is_file() else data.fingerprint
     if before != data.fingerprint:

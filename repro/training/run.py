@@ -19,7 +19,7 @@ from repro.recipe import Machine, Recipe
 from repro.recipe.runs import read_metrics
 from repro.training.build import Data, build
 from repro.training.ranks import is_first, started
-from repro.training.record import record
+from repro.training.record import record, refuse_other_data
 from repro.training.resuming import newest
 
 RESULT = "result.json"
@@ -51,6 +51,7 @@ def run(
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     with _writing(folder), _locked(folder):
         if is_complete(folder):
+            refuse_other_data(folder, data)
             refuse_diverged(folder)
             return
         if is_first():

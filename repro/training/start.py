@@ -8,22 +8,24 @@ from pathlib import Path
 
 from rich.console import Console
 
-from repro.data.images.locate import locate
-from repro.data.locate import ready
+from repro.data.images.locate import locate as locate_images
+from repro.data.locate import locate, ready
+from repro.data.manifest import Prepared
 from repro.data.progress import bars, silent
-from repro.errors import Preempted, ReproError, RunError
+from repro.errors import DataError, Preempted, ReproError, RunError
 from repro.paths import write_whole
 from repro.recipe import Recipe, fingerprint
 from repro.recipe.images import ImageRecipe
 from repro.recipe.layout import fit
 from repro.recipe.schema import LanguageRecipe
+from repro.training import text
 from repro.training.build import Data
 from repro.training.callbacks.progress import ProgressLine
 from repro.training.checkpoints import step_of
 from repro.training.launch import ENDED, PREEMPTED, Job, job
 from repro.training.meeting import meeting
 from repro.training.ranks import by_torchrun, is_first, started
-from repro.training.record import versions
+from repro.training.record import refuse_other_data, versions
 from repro.training.resuming import newest
 from repro.training.run import check, is_complete, refuse_diverged, run
 from repro.training.telling import introduce, results
@@ -53,11 +55,16 @@ class Beginning:
 def _begin(asked: Job) -> Beginning:
     """What can be wrong is told now, before anything is written."""
     if is_complete(asked.folder):
+        _check_same_data(asked)
         return Beginning(asked, None)
     check(asked.machine)
-    fit(asked.recipe, asked.machine)
+    layout = fit(asked.recipe, asked.machine)
     _check_writable(asked.folder)
-    return Beginning(asked, _data(asked.recipe))
+    data = _data(asked.recipe)
+    if isinstance(asked.recipe, LanguageRecipe):
+        assert isinstance(data, Prepared)
+        text.data(asked.recipe, data, layout, seed=asked.seed)  # a split may be too short, or not of these subsets
+    return Beginning(asked, data)
 
 
 def _said(beginning: Beginning) -> dict[str, object]:
@@ -77,9 +84,8 @@ def _go_on(beginning: Beginning, say: Console) -> None:
     asked = beginning.job
     if beginning.data is None:
         refuse_diverged(asked.folder)
-        say.print(
-            f"already complete: {asked.folder}\n{results(asked.folder, asked.recipe)}", highlight=False, soft_wrap=True
-        )
+        told = f"already complete: {asked.folder}\n{results(asked.folder, asked.recipe)}"
+        say.print(told, highlight=False, soft_wrap=True, markup=False)
         return
     if is_first():
         (asked.folder / PREEMPTED).unlink(missing_ok=True)
@@ -107,6 +113,7 @@ def _train(asked: Job, data: Data, say: Console) -> None:
             f"complete: {results(folder, recipe)}\ncurves: tensorboard --logdir {folder}",
             highlight=False,
             soft_wrap=True,
+            markup=False,
         )
 
 
@@ -130,10 +137,24 @@ def _handed_over(error: ReproError) -> bool:
 
 def _data(recipe: Recipe) -> Data:
     if isinstance(recipe, ImageRecipe):
-        return locate(recipe.data, recipe.model.classes)
+        return locate_images(recipe.data, recipe.model.classes)
     assert isinstance(recipe, LanguageRecipe)
     with bars() if is_first() else contextlib.nullcontext(silent) as progress:
         return ready(recipe.data, recipe.model.vocab_size, progress=progress)
+
+
+def _check_same_data(complete: Job) -> None:
+    """Tell a complete run from one on the data that are here now; where there are none, nothing is asked of it."""
+    with contextlib.suppress(DataError):
+        refuse_other_data(complete.folder, _there(complete.recipe))
+
+
+def _there(recipe: Recipe) -> Data:
+    """The data as they lie here, neither prepared nor read through."""
+    if isinstance(recipe, ImageRecipe):
+        return locate_images(recipe.data, recipe.model.classes)
+    assert isinstance(recipe, LanguageRecipe)
+    return locate(recipe.data, recipe.model.vocab_size)
 
 
 def _check_writable(folder: Path) -> None:

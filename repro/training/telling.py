@@ -4,10 +4,12 @@ import math
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from repro.data.images.pictures import ImageSet
 from repro.data.manifest import Prepared
-from repro.data.text import epochs
+from repro.data.mixture import Mixture
+from repro.data.text import epochs, never_read
 from repro.recipe import Machine, Recipe
 from repro.recipe.counting import count
 from repro.recipe.images import ImageRecipe
@@ -15,6 +17,8 @@ from repro.recipe.layout import fit
 from repro.recipe.schema import LanguageRecipe
 from repro.training.build import Data
 from repro.training.run import result
+
+UNREAD = 0.01  # of the tokens; less goes without saying
 
 
 def introduce(recipe: Recipe, where: Machine, data: Data, folder: Path, done: int, console: Console) -> None:
@@ -27,11 +31,13 @@ def introduce(recipe: Recipe, where: Machine, data: Data, folder: Path, done: in
         recipe.name: f"{counted.total:,} parameters, {inner}",
         "budget": _budget(recipe),
         "data": _described(recipe, data),
+        **_mixed(recipe, data),
+        **_unread(recipe, data),
         "machine": f"{where.device}: {shared.micro_batch} {'sequence' if text else 'image'}s at a time, {times} a step",
         "folder": str(folder) + (f", going on after step {done:,}" if done else ""),
     }
     for word, said in lines.items():
-        console.print(f"[bold]{word}[/]  {said}", highlight=False, soft_wrap=True)
+        console.print(Text.assemble((word, "bold"), f"  {said}"), highlight=False, soft_wrap=True)
     if isinstance(recipe, LanguageRecipe) and recipe.evaluation.tasks:
         console.print("the recipe's downstream tasks are not evaluated by this version", style="yellow")
 
@@ -50,10 +56,34 @@ def _described(recipe: Recipe, data: Data) -> str:
     assert isinstance(recipe, LanguageRecipe)
     assert isinstance(data, Prepared)
     entropy = data.manifest.entropies
-    return (
-        f"{recipe.data.corpus}, {data.tokens('train'):,} tokens: {epochs(data, recipe.budget.tokens):.2g} epochs; "
-        f"entropies of {entropy.unigram:.2f} (unigram) and {entropy.bigram:.2f} (bigram) nats per token"
-    )
+    often = "" if recipe.data.mixture else f": {epochs(data, recipe.budget.tokens, recipe.data.context):.2g} epochs"
+    told = f"{recipe.data.corpus}, {data.tokens('train'):,} tokens{often}"
+    if not entropy:
+        return told
+    return f"{told}; entropies of {entropy.unigram:.2f} (unigram) and {entropy.bigram:.2f} (bigram) nats per token"
+
+
+def _mixed(recipe: Recipe, data: Data) -> dict[str, str]:
+    """The share of each subset and its epochs, where there is a mixture."""
+    if not (isinstance(recipe, LanguageRecipe) and recipe.data.mixture):
+        return {}
+    assert isinstance(data, Prepared)
+    mixture = Mixture(data, recipe.data.mixture, recipe.data.context)
+    times = mixture.epochs(recipe.steps * recipe.sequences_per_step)
+    subsets = [f"{part.name} {float(part.share):.3g} ({times[part.name]:.2g} epochs)" for part in mixture.parts]
+    without = f"; none of {', '.join(mixture.left_out)}" if mixture.left_out else ""
+    return {"mixture": ", ".join(subsets) + without}
+
+
+def _unread(recipe: Recipe, data: Data) -> dict[str, str]:
+    """How many of the tokens that are asked for a run cannot read, where that is worth a word."""
+    if not isinstance(recipe, LanguageRecipe):
+        return {}
+    assert isinstance(data, Prepared)
+    mixture, context = recipe.data.mixture, recipe.data.context
+    share = never_read([s for s in data.shards("train") if mixture is None or s.subset in mixture], context)
+    where = f"in shards of at most context={context:,} tokens, or at a shard's end"
+    return {"never read": f"{share:.0%} of the training tokens, which are {where}"} if share > UNREAD else {}
 
 
 def results(folder: Path, recipe: Recipe) -> str:

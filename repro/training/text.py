@@ -1,12 +1,16 @@
 """What a language model trains with: its module, its data and what happens around its steps."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import lightning
 import torch
+from torch import Tensor
 
 from repro import models
 from repro.data.manifest import Prepared
+from repro.data.repetition import repeats
 from repro.data.text import TextData
 from repro.recipe.controls import RNNRecipe
 from repro.recipe.counting import per_token
@@ -21,8 +25,12 @@ from repro.training.language_model import LanguageModel
 from repro.training.routers import auxiliary
 
 
-def module(recipe: LanguageRecipe) -> LanguageModel:
-    """The model, without weights: the strategy allocates and fills them where they will live."""
+def module(recipe: LanguageRecipe, *, eos_id: int = 0) -> LanguageModel:
+    """The model, without weights: the strategy allocates and fills them where they will live.
+
+    ``eos_id`` is what ends a document of the data, and matters under ``data.document_mask`` alone; where the tokens are
+    made up any will do.
+    """
     with torch.device("meta"):
         decoder = models.from_recipe(recipe.model)
     schedule = recipe.optim.schedule_tokens if isinstance(recipe, MoERecipe) else recipe.budget.tokens
@@ -32,6 +40,8 @@ def module(recipe: LanguageRecipe) -> LanguageModel:
         warmup_steps=_steps(recipe, recipe.optim.warmup_tokens),
         total_steps=_steps(recipe, schedule),
         auxiliary=auxiliary(recipe),
+        left_out=_left_out(recipe),
+        document_end=eos_id if recipe.data.document_mask else None,
     )
 
 
@@ -46,6 +56,7 @@ def data(recipe: LanguageRecipe, prepared: Prepared, fit: Fit, *, seed: int) -> 
         seed=seed,
         workers=recipe.data.workers,
         validation_tokens=recipe.validation.tokens,
+        mixture=recipe.data.mixture,
     )
 
 
@@ -63,6 +74,12 @@ def callbacks(recipe: LanguageRecipe, folder: Path) -> list[lightning.Callback]:
     if isinstance(recipe, RNNRecipe):
         return [Magnitudes(every=1), Coefficients(every), validation]
     return [Coefficients(every), validation]
+
+
+def _left_out(recipe: LanguageRecipe) -> Callable[[Tensor], Tensor] | None:
+    """The filter of a recipe's repetitions."""
+    repetition = recipe.data.repetition
+    return partial(repeats, period=repetition.period, times=repetition.times) if repetition else None
 
 
 def _steps(recipe: LanguageRecipe, tokens: int) -> int:

@@ -45,6 +45,15 @@ def test_the_difference_is_that_of_the_last_validation_seed_by_seed(runs):
     assert pair.differences == {0: -0.5, 1: -1.0}
 
 
+def test_a_run_of_a_version_without_a_key_does_not_differ_in_it(runs):
+    """As what it did: without a mixture, a filter and a mask."""
+    old, new = runs("old", {0: [1.0]}), runs("new", {0: [2.0]})
+    keys = "data: {mixture: null, repetition: null, document_mask: false}\n"
+    with (new / "seed-0" / "recipe.yaml").open("a") as file:
+        file.write(keys)
+    assert compare([read(old), read(new)])[0].also == ()
+
+
 def test_the_keys_of_the_json_stay_and_what_needs_statistics_is_null(runs):
     (pair,) = compare([read(runs("a", {0: [1.0]})), read(runs("b", {0: [2.0]}))])
     row = pair.row()

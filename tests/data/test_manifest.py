@@ -1,10 +1,13 @@
 """Prepared data: what opening and verifying find."""
 
+import hashlib
+import json
 import re
 
+import numpy as np
 import pytest
 
-from repro.data.manifest import MANIFEST, Prepared
+from repro.data.manifest import DOCUMENTS, MANIFEST, PAGE, Prepared, is_older
 from repro.errors import DataError
 
 MEND = re.escape("mend it with `repro prepare python-stdlib vocab_size=320`")
@@ -50,9 +53,11 @@ def test_a_missing_shard_is_named(small_set):
     assert "validation/00000.bin holds 0 bytes, expected" in refusal(lambda: Prepared.open(small_set.folder))
 
 
-@pytest.mark.parametrize("file", ["train/00000.bin", "validation/00000.bin", "tokenizer.json"])
+@pytest.mark.parametrize(
+    "file", ["train/00000.bin", "validation/00000.bin", "documents/train-00000.bin", "tokenizer.json"]
+)
 def test_an_altered_file_is_found_by_verifying(small_set, file):
-    flip(small_set.folder / file, 100)
+    flip(small_set.folder / file, 20)
     said = refusal(Prepared.open(small_set.folder).verify)
     assert re.fullmatch(rf"\S+{file} is missing or altered: its sha256 is not the manifest's; {MEND}", said)
 
@@ -61,17 +66,100 @@ def test_an_altered_manifest_does_not_open(small_set):
     path = small_set.folder / MANIFEST
     path.write_text(path.read_text().replace('"eos_id": 0', '"eos_id": 1'))
     said = refusal(lambda: Prepared.open(small_set.folder))
-    assert re.fullmatch(rf"\S+manifest\.json cannot be used: .*it was altered; {MEND}", said)
+    assert re.fullmatch(
+        r"\S+manifest\.json cannot be used: .*it was altered; prepare it again as it was prepared", said
+    )
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": 2}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": 1}', '{"schema_version": 2}'])
 def test_a_manifest_that_cannot_be_read_does_not_open(small_set, content):
     (small_set.folder / MANIFEST).write_text(content)
     assert "manifest.json cannot be used: " in refusal(lambda: Prepared.open(small_set.folder))
 
 
+@pytest.mark.parametrize(("version", "older"), [("1", True), ("0", True), ("2", False), ("3", False), ('"1"', False)])
+def test_a_set_of_an_earlier_version_is_told_as_such(small_set, version, older):
+    path = small_set.folder / MANIFEST
+    path.write_text(path.read_text().replace('"schema_version": 2', f'"schema_version": {version}, "shards": []'))
+    assert is_older(small_set.folder) == older
+    said = refusal(lambda: Prepared.open(small_set.folder))
+    assert ("manifest.json cannot be used: it was made by an earlier version of the kit; " in said) == older
+
+
 def test_a_folder_without_a_manifest_is_no_set(tmp_path):
     assert refusal(lambda: Prepared.open(tmp_path)).endswith("holds no prepared data: expected manifest.json")
+
+
+@pytest.mark.parametrize("change", ["tokens", "sha256"])
+def test_a_shard_of_other_contents_does_not_open(small_set, change):
+    path = small_set.folder / MANIFEST
+    written = json.loads(path.read_text())
+    written["pieces"][1]["shards"][0][change] = 7 if change == "tokens" else "5e" * 32
+    path.write_text(json.dumps(written))
+    assert "its fingerprint is not that of its contents: it was altered" in refusal(
+        lambda: Prepared.open(small_set.folder)
+    )
+
+
+def test_a_shard_of_another_split_is_other_data(small_set):
+    """The totals are altered with it, as whoever alters one would."""
+    path = small_set.folder / MANIFEST
+    written = json.loads(path.read_text())
+    shard = next(shard for piece in written["pieces"] for shard in piece["shards"] if shard["split"] == "validation")
+    shard["split"] = "train"
+    for what in ("tokens", "documents", "bytes_of_text"):
+        written["totals"]["train"][what] += shard[what]
+        written["totals"]["validation"][what] -= shard[what]
+    path.write_text(json.dumps(written))
+    said = refusal(lambda: Prepared.open(small_set.folder))
+    assert "its fingerprint is not that of its contents: it was altered" in said
+
+
+@pytest.mark.parametrize("what", ["tokens", "documents", "bytes_of_text"])
+def test_totals_that_are_not_those_of_the_shards_do_not_open(small_set, what):
+    path = small_set.folder / MANIFEST
+    written = json.loads(path.read_text())
+    written["totals"]["train"][what] += 1
+    path.write_text(json.dumps(written))
+    said = refusal(lambda: Prepared.open(small_set.folder))
+    assert "its totals are not those of its shards: it was altered" in said
+
+
+def test_the_shards_are_in_the_order_of_the_pieces_by_split(shared_set):
+    manifest = shared_set.manifest
+    assert [shard.split for shard in manifest.shards] == sorted(shard.split for shard in manifest.shards)
+    assert shared_set.shards("train") + shared_set.shards("validation") == manifest.shards
+    assert sorted(shard.file for shard in manifest.shards) == sorted(
+        shard.file for piece in manifest.pieces for shard in piece.shards
+    )
+
+
+def test_the_hashes_of_the_documents_lie_beside_the_shards(shared_set):
+    """Eight bytes of the sha256 of each text, big-endian there and little-endian here, as numbers are on disk."""
+    for piece in shared_set.manifest.pieces:
+        (shard,) = piece.shards
+        tokens = shared_set.map(shard)
+        ends = np.flatnonzero(tokens == shared_set.manifest.eos_id)
+        texts = [shared_set.tokenizer().decode(part[:-1].tolist()) for part in np.split(tokens, ends + 1)[:-1]]
+        hashes = np.fromfile(shared_set.folder / DOCUMENTS / f"{piece.name}.bin", dtype="<u8")
+        assert [int(number) for number in hashes] == [
+            int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) for text in texts
+        ]
+
+
+def test_the_longest_document_is_named_by_its_place(shared_set, sources_folder):
+    for piece in shared_set.manifest.pieces:
+        (shard,) = piece.shards
+        lengths = np.diff(np.flatnonzero(shared_set.map(shard) == shared_set.manifest.eos_id), prepend=-1)
+        assert piece.longest.tokens == lengths.max()
+        text = (sources_folder / piece.longest.at).read_text()
+        assert len(shared_set.tokenizer().encode(text).ids) + 1 == lengths.max()
+
+
+def test_the_page_lies_beside_the_shards(shared_set):
+    page = (shared_set.folder / PAGE).read_text()
+    assert page.startswith("# python-stdlib\n")
+    assert shared_set.fingerprint in page
 
 
 def test_a_model_with_a_smaller_vocabulary_is_refused(shared_set):

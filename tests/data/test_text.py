@@ -1,6 +1,7 @@
 """Windows of tokens, their loader, and exact resuming."""
 
 import pickle
+import resource
 from types import SimpleNamespace
 
 import lightning
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from repro.data.manifest import Prepared
 from repro.data.order import windows
-from repro.data.text import TextData, TokenWindows, epochs
+from repro.data.text import TextData, TokenWindows, epochs, never_read
 from repro.errors import DataError, RunError
 
 # From Python 3.12 a fork of a process with threads warns; the workers only read files.
@@ -83,6 +85,52 @@ def test_a_process_that_is_started_afresh_maps_the_shards_itself(shared_set):
     assert torch.equal(pickle.loads(sent)[3], first)
 
 
+@pytest.fixture
+def mapped(monkeypatch):
+    """The files of the shards that are mapped, in order."""
+    files, real = [], Prepared.map
+    monkeypatch.setattr(Prepared, "map", lambda self, shard: files.append(shard.file) or real(self, shard))
+    return files
+
+
+def test_a_shard_is_mapped_when_it_is_first_read(shared_set, mapped):
+    data = TokenWindows(shared_set, "train", CONTEXT)
+    assert mapped == []
+    for index in (data.ends[1], data.ends[1], 0, data.ends[1]):
+        data.__getitems__([index])
+    assert mapped == [data.shards[2].file, data.shards[0].file]
+
+
+def allow(monkeypatch, files):
+    """Has a process be allowed so many open files."""
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (files, resource.RLIM_INFINITY))
+
+
+def test_no_more_shards_are_mapped_than_a_process_may_have_open(shared_set, mapped, monkeypatch):
+    data = TokenWindows(shared_set, "train", CONTEXT)
+    everything = data.__getitems__(np.arange(len(data)))
+    allow(monkeypatch, 8)
+    few, first = TokenWindows(shared_set, "train", CONTEXT), [0, *data.ends[:3]]
+    del mapped[:]
+    for number in (0, 1, 0, 2, 0, 1):  # 1 was read before 0, and makes room for 2; then 2 for 1
+        few.__getitems__([first[number]])
+    assert mapped == [few.shards[number].file for number in (0, 1, 2, 1)]
+    shuffled = np.random.default_rng(0).permutation(len(data))
+    assert torch.equal(few.__getitems__(shuffled), everything[shuffled])
+    assert len(few._views) == 2
+
+
+@pytest.mark.parametrize(("files", "most"), [(resource.RLIM_INFINITY, 100), (8, 2), (3, 1)])
+def test_each_of_two_splits_takes_a_quarter_of_the_files_that_a_process_may_have_open(
+    shared_set, monkeypatch, files, most
+):
+    """By the limit as it is when they are read, not when the kit was imported."""
+    data = TokenWindows(shared_set, "train", CONTEXT)
+    allow(monkeypatch, files)
+    data.__getitems__(np.arange(len(data)))
+    assert len(data._views) == min(most, len(data.shards))
+
+
 def train_batches(data, **place):
     return [batch.clone() for batch in at(data, **place).train_dataloader()]
 
@@ -121,16 +169,17 @@ def test_resuming_gives_the_rest_mid_epoch_and_over_an_epochs_end(shared_set, wo
 
 
 @pytest.mark.parametrize("world_size", [1, 3, 4])
-def test_validation_is_the_beginning_of_its_split_in_order(shared_set, world_size):
-    data = text_data(shared_set, micro_batch=2)
-    assert data.validation_sequences == 9
+def test_validation_is_spread_evenly_over_its_split_in_order(shared_set, world_size):
+    data = text_data(shared_set, micro_batch=2, validation_tokens=5 * CONTEXT)
+    assert data.validation_sequences == 5
+    assert len(data.validation_windows) == 10
     shares = [
         [batch.clone() for batch in at(data, rank=rank, world_size=world_size).validation_batches()]
         for rank in range(world_size)
     ]
     assert len({tuple(len(batch) for batch in share) for share in shares}) == 1, "ranks step together"
-    together = torch.cat([batch for share in shares for batch in share])[:9]
-    assert torch.equal(together, data.validation_windows.__getitems__(np.arange(9)))
+    together = torch.cat([batch for share in shares for batch in share])[:5]
+    assert torch.equal(together, data.validation_windows.__getitems__(np.array([0, 2, 4, 6, 8])))
 
 
 def test_validation_ends_with_its_split(shared_set):
@@ -165,8 +214,23 @@ def test_reading_draws_no_number_from_the_models_generator(shared_set):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_epochs_are_counted_in_tokens(shared_set):
-    assert epochs(shared_set, 3 * shared_set.tokens("train")) == 3
+def test_epochs_are_counted_in_windows(shared_set):
+    n_windows = len(TokenWindows(shared_set, "train", CONTEXT))
+    assert epochs(shared_set, 3 * n_windows * CONTEXT, CONTEXT) == 3
+    lengths = sorted(shard.tokens for shard in shared_set.shards("train"))
+    only = TokenWindows(shared_set, "train", lengths[-2]).shards
+    assert len(only) == 1
+    assert epochs(shared_set, 3 * lengths[-2], lengths[-2]) == 3
+
+
+def test_what_no_window_holds_is_never_read(shared_set):
+    shards = shared_set.shards("train")
+    lengths = sorted(shard.tokens for shard in shards)
+    assert never_read(shards, 1) == 0
+    assert never_read(shards, lengths[-2]) == 1 - (lengths[-2] + 1) / sum(lengths)
+    read = {int(start) for start in range(0, lengths[0] - 7, 7)}
+    (shortest,) = [shard for shard in shards if shard.tokens == lengths[0]]
+    assert never_read([shortest], 7) == pytest.approx(1 - (7 * len(read) + 1) / lengths[0])
 
 
 class Reader(lightning.LightningModule):

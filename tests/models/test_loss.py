@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from repro.models import loss as module
-from repro.models.loss import next_token_loss
+from repro.models.loss import IGNORED, next_token_loss
 
 VOCAB, D_MODEL = 50, 16
 
@@ -46,6 +46,42 @@ def test_without_gradients_the_losses_are_the_same(batch):
     torch.testing.assert_close(quiet_mean, mean.detach(), rtol=1e-6, atol=1e-6)
     assert each.shape == (3, 11)
     assert not each.requires_grad
+
+
+@pytest.mark.usefixtures("chunk")
+def test_an_ignored_target_costs_nothing_gives_no_gradient_and_is_divided_by(batch):
+    hidden, head, targets = batch
+    some = targets.clone()
+    some[1], some[2, 4] = IGNORED, IGNORED
+    kept = some != IGNORED
+    mean, each = next_token_loss(hidden, head, some)
+    _, every = next_token_loss(hidden, head, targets)
+    assert torch.equal(each, every.masked_fill(~kept, 0))
+    torch.testing.assert_close(mean.detach(), each.sum() / targets.numel(), rtol=1e-6, atol=0)
+    ours = torch.autograd.grad(mean, (hidden, head))
+    assert not ours[0][~kept].any()
+    rows = hidden.double()[kept]
+    exact = F.cross_entropy(rows @ head.double().T, targets[kept], reduction="sum") / targets.numel()
+    for gradient, truth in zip(ours, torch.autograd.grad(exact, (hidden, head)), strict=True):
+        assert (gradient - truth).norm() <= 1e-6 * truth.norm()
+
+
+@pytest.mark.usefixtures("chunk")
+def test_where_all_are_ignored_nothing_is_learned(batch):
+    hidden, head, targets = batch
+    mean, each = next_token_loss(hidden, head, torch.full_like(targets, IGNORED))
+    assert mean == 0
+    assert not each.any()
+    assert not any(gradient.any() for gradient in torch.autograd.grad(mean, (hidden, head)))
+
+
+def test_without_gradients_an_ignored_target_costs_nothing_either(batch):
+    hidden, head, targets = batch
+    targets[0] = IGNORED
+    with torch.no_grad():
+        mean, each = next_token_loss(hidden, head, targets)
+    assert not each[0].any()
+    assert mean == each.mean()
 
 
 def test_head_gradients_of_bfloat16_weights_add_up_in_float32(batch, monkeypatch):

@@ -70,7 +70,18 @@ def test_an_unknown_name(name, message):
         ("workers=-1", "data.workers is -1; expected 0 or more"),
         ("corpus=3", "data.corpus is 3; expected a word"),
         ("precision=fp16", "precision is 'fp16'; expected 'bf16' or 'fp32'"),
-        ("tokenizer=gpt2", "data.tokenizer is 'gpt2'; expected 'bpe', 'llama-2' or 'olmo'"),
+        ("tokenizer=gpt2", "data.tokenizer is 'gpt2'; expected 'bpe', 'llama-2', 'olmo' or 'own'"),
+        ("mixture={}", "data.mixture is {}; expected keys with values"),
+        ("mixture=c4", "data.mixture is 'c4'; expected keys with values"),
+        ("mixture={c4: 0}", "data.mixture.c4 is 0; expected a number above 0"),
+        ("mixture={c4: 1e400}", "data.mixture.c4 is inf; expected a finite number"),
+        ("mixture={2020: 1}", "data.mixture holds 2020; expected a word"),
+        ("repetition=13", "data.repetition is 13; expected keys with values"),
+        ("repetition={period: 13}", "data.repetition.times is missing"),
+        ("repetition={period: 13, times: 1}", "data.repetition.times is 1; expected 2 or more"),
+        ("repetition={period: 13, times: 2, step: 1}", "unknown key 'data.repetition.step'."),
+        ("repetition={period: 13, tims: 2}", "unknown key 'data.repetition.tims'. Did you mean 'times'?"),
+        ("document_mask=1", "data.document_mask is 1; expected true or false"),
         ("deterministic=on", "deterministic is 'on'; expected true or false"),
         ("tasks=piqa", "evaluation.tasks is 'piqa'; expected a list, such as [a, b]"),
         ("tasks=[1]", "evaluation.tasks holds 1; expected a word"),
@@ -131,6 +142,14 @@ def test_an_image_recipe_that_cannot_be(override, message):
                 "optim.weight_decay.matrices, optim.weight_decay.embeddings, optim.weight_decay.norms"
             ),
         ),
+        *(
+            (
+                f"{key}=16",
+                f"{key} cannot be set alone; expected all of it, such as data.repetition={{period: 13, times: 32}}",
+            )
+            for key in ("data.repetition.times", "repetition.times", "times", "repetition.tims")
+        ),
+        ("mixture.c4=2", "unknown key 'mixture.c4'. Did you mean 'data.mixture'?"),
         ("scale=4m", "scale follows from the recipe's name and cannot be set; choose another name"),
         ("activation=gelu", "model.activation follows from the recipe's name and cannot be set; choose another name"),
     ],

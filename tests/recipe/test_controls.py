@@ -89,6 +89,8 @@ def test_the_smoke_is_small_repeats_to_the_bit_and_claims_nothing_about_the_pape
     [
         ("rnn", ["model.n_heads=2"], "unknown key 'model.n_heads'"),
         ("rnn", ["d_model=0"], "model.d_model is 0; expected a number above 0"),
+        ("rnn", ["document_mask=true"], "data.document_mask=true is for decoders, whose attention it bounds; rnn has"),
+        ("mlp", ["document_mask=true"], "unknown key 'document_mask'"),
         ("rnn", ["vocab_size=200"], "model.vocab_size=200 is below the 257 tokens of data.tokenizer=bpe"),
         ("rnn", ["context=60"], "budget.tokens_per_step=2048 is not a multiple of data.context=60"),
         ("mlp", ["model.norm_axes=channel"], "unknown key 'model.norm_axes'"),

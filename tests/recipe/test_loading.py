@@ -70,6 +70,7 @@ def test_a_scale_is_laid_over_its_base():
         ("betas=[0.8, 0.9]", "optim", "betas", (0.8, 0.9)),
         ("tasks=[piqa]", "evaluation", "tasks", ("piqa",)),
         ("evaluation.every=null", "evaluation", "every", None),
+        ("mixture={c4: 0.7, arxiv: 2}", "data", "mixture", {"c4": 0.7, "arxiv": 2}),
     ],
 )
 def test_an_override_is_a_dotted_key_or_its_last_part(override, section, key, value):
@@ -92,7 +93,7 @@ def test_a_recipe_cannot_be_changed():
 @pytest.mark.parametrize("name", ["dense-1b-swiglu", "dense-smoke-polynorm", "dense-4m-polyrelu_r4"])
 @pytest.mark.parametrize("origin", [False, True])
 def test_what_show_prints_is_read_back_as_the_same_recipe(tmp_path, name, origin):
-    recipe = load(name, ["lr=1e-3", "tasks=[]"])
+    recipe = load(name, ["lr=1e-3", "tasks=[]", 'mixture={"b.c": 1, "2020": 0.5}', "repetition={period: 3, times: 4}"])
     path = tmp_path / "recipe.yaml"
     path.write_text(as_yaml(recipe, origin=origin))
     again = from_file(path)
@@ -105,6 +106,27 @@ def test_what_a_run_records_is_read_back_as_the_same_recipe(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
     assert from_file(path).model_dump() == recipe.model_dump()
+
+
+def test_a_run_of_a_version_without_these_keys_is_read_as_what_that_version_did(tmp_path):
+    recipe = load("dense-smoke-relu")
+    path, tree = tmp_path / "recipe.yaml", recipe.model_dump(mode="json")
+    for key in ("mixture", "repetition", "document_mask"):
+        del tree["data"][key]
+    path.write_text(yaml.safe_dump(tree))
+    assert from_file(path).model_dump() == recipe.model_dump()
+    del tree["data"]["context"]
+    path.write_text(yaml.safe_dump(tree))
+    with pytest.raises(RecipeError, match=r"data\.context is missing"):
+        from_file(path)
+
+
+def test_a_recipe_is_read_also_where_its_corpus_is_not_prepared(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPRO_DATA", str(tmp_path / "none"))
+    recipe = load("dense-smoke-relu", ["data.corpus=diary"])
+    path = tmp_path / "recipe.yaml"
+    path.write_text(as_yaml(recipe))
+    assert from_file(path).data.corpus == "diary"
 
 
 def test_a_recipe_file_is_read_anew_each_time(tmp_path):

@@ -67,6 +67,13 @@ def test_what_section_4_2_leaves_out_is_the_official_configurations():
     assert (model.vocab_size, recipe.data.tokenizer, model.rope_theta, model.norm_eps) == (50_304, "olmo", 10_000, 1e-5)
     assert (model.init, model.qk_norm, model.coefficients) == ("truncated", True, "layer")
     assert (balance.load_balancing, balance.router_z, balance.scope) == (0.01, 0.001, "local")
+    assert recipe.data.repetition.model_dump() == {"period": 13, "times": 32}
+
+
+def test_the_paper_takes_its_data_as_it_is_and_attends_across_documents():
+    data = [load(name).data for name in ("dense-1b-polynorm", "moe-1b7b-polynorm")]
+    assert [(d.mixture, d.document_mask) for d in data] == [(None, False)] * 2
+    assert data[0].repetition is None
 
 
 @pytest.mark.parametrize(

@@ -162,5 +162,11 @@ def test_a_plan_says_how_many_images_a_batch_norm_sees_where_that_is_far_from_th
     assert all(f"{images} images here and 32 in torchvision V1" in note for note in said)
 
 
+def test_a_plan_says_that_attention_within_documents_is_slower():
+    masked, plain = (plan(load(PAPER, mask), machine("gpu")) for mask in (["document_mask=true"], []))
+    assert [note.startswith("attention reads a mask of each sequence") for note in masked.notes] == [True]
+    assert plain.notes == ()
+
+
 def test_a_perceptron_has_no_batch_norm_to_speak_of():
     assert plan(load("mlp-smoke-relu"), machine("cpu")).notes == ()

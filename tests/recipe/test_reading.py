@@ -83,3 +83,7 @@ def test_a_file_that_holds_no_keys_is_refused(tmp_path, content, message):
 
 def test_leaves_are_dotted_and_an_empty_section_is_not_lost():
     assert dict(leaves({"a": {"b": {"c": 1}, "d": [2]}, "e": {}})) == {"a.b.c": 1, "a.d": [2], "e": {}}
+
+
+def test_a_mapping_is_whole_where_it_is_asked_for():
+    assert dict(leaves({"a": {"b": {"c": 1}, "d": {"e": 2}}}, {"a.b"})) == {"a.b": {"c": 1}, "a.d.e": 2}

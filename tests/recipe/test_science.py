@@ -37,6 +37,9 @@ def test_how_a_model_lies_on_devices_keeps_the_fingerprint():
         "validation.tokens=8192",
         "corpus=python-packages",
         "context=32",
+        "mixture={a: 1}",
+        "repetition={period: 13, times: 32}",
+        "document_mask=true",
         "lr=9e-3",
         "matrices=0.2",
         "budget.tokens=1024",
@@ -67,6 +70,12 @@ def test_the_papers_own_recipes_do_not_differ_from_it():
 def test_a_difference_has_both_values():
     (found,) = differences(load("dense-1b-polynorm", ["min_lr=3e-5"]))
     assert (found.key, found.paper, found.here) == ("optim.min_lr", 1.5e-5, 3e-5)
+
+
+def test_a_mapping_is_one_value():
+    (found,) = differences(load("moe-1b7b-polynorm", ["repetition=null"]))
+    assert (found.key, found.paper, found.here) == ("data.repetition", {"period": 13, "times": 32}, None)
+    assert differences(load("moe-1b7b-polynorm", ["repetition={times: 32, period: 13}"])) == ()
 
 
 def test_an_activation_that_the_paper_did_not_train_is_a_difference():

@@ -81,6 +81,23 @@ def test_averaged_weights_are_held_too():
     assert averaged.peak_gb - plain.peak_gb == pytest.approx(plain.states_gb.weights)
 
 
+@pytest.mark.parametrize("family", ["dense", "moe"])
+def test_documents_and_repetitions_are_told_apart_there_too(family):
+    name, filtered = f"{family}-smoke-polynorm", "repetition={period: 13, times: 3}"
+    masked, plain = (run(name, "gpu-x8", filtered, *mask) for mask in (["document_mask=true"], []))
+    assert masked.weights == plain.weights
+    assert masked.peak_gb >= plain.peak_gb
+    assert [masked.plan_gb, plain.plan_gb] == pytest.approx([masked.peak_gb, plain.peak_gb], rel=BUDGET)
+
+
+@pytest.mark.parametrize("recompute", ["true", "false"])
+def test_a_mask_of_documents_takes_what_is_planned_for_it(recompute):
+    overrides = ("n_layers=2", "micro_batch=4", f"recompute={recompute}")
+    masked, plain = (run("dense-1b-relu", "gpu-x8", *overrides, *mask) for mask in (["document_mask=true"], []))
+    assert masked.plan_gb - plain.plan_gb == pytest.approx(2 * 4 * 4096**2 / 1e9)
+    assert masked.peak_gb - plain.peak_gb == pytest.approx(2 * 4 * 4096**2 / 1e9, rel=0.01)
+
+
 def test_states_are_a_devices_share():
     found = run("dense-1b-swiglu", "h100-8x8", "n_layers=2", "shard=64")
     whole = 4 * sum(weight.numel() for weight in module._module(load("dense-1b-swiglu", ["n_layers=2"])).parameters())
@@ -111,8 +128,8 @@ def test_a_mesh_of_the_wrong_shape_is_found(monkeypatch):
 
 
 def test_a_weight_without_a_gradient_is_found(monkeypatch):
-    def attending(self, x, positions):
-        return x + self.self_attn(self.input_layernorm(x), positions), None
+    def attending(self, x, positions, bias):
+        return x + self.self_attn(self.input_layernorm(x), positions, bias), None
 
     monkeypatch.setattr(Block, "forward", attending)
     said = r"^decoder\.layers\.0\.post_attention_layernorm\.weight has no gradient after a step, one of 8 such weights$"

@@ -43,16 +43,17 @@ def recipe(family):
 
 def noting(patch):
     """Has each rank write down step and windows of each micro-batch that it trains on; ``patch`` is ``setattr``."""
-    read, train, last = TokenWindows.__getitems__, LanguageModel.training_step, []
+    read, train = TokenWindows.__getitems__, LanguageModel.training_step
 
     def reading(self, indices):
-        last[:] = [np.asarray(indices).tolist()]
-        return read(self, indices)
+        batch = read(self, indices)
+        batch.windows = np.asarray(indices).tolist()  # it is read before it is trained on
+        return batch
 
     def training(self, batch):
         name = f"windows-{self.trainer.world_size}-{self.trainer.global_rank}"
         with (Path(self.trainer.default_root_dir) / name).open("a") as file:
-            print(json.dumps([self.trainer.global_step, self.trainer.global_rank, *last]), file=file)
+            print(json.dumps([self.trainer.global_step, self.trainer.global_rank, batch.windows]), file=file)
         return train(self, batch)
 
     patch(TokenWindows, "__getitems__", reading)

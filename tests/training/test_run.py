@@ -1,5 +1,6 @@
 """A run: once finished it stays, interrupted it goes on as if nothing had been, and its folder is its own."""
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -151,6 +152,13 @@ def test_a_folder_with_other_data_is_refused(small, prepared, train, tmp_path):
     versions.write_text(versions.read_text().replace(prepared.manifest.fingerprint, "0" * 12))
     with pytest.raises(RunError, match="was trained on data with fingerprint 000000000000"):
         run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path / "run")
+
+
+def test_a_finished_run_on_other_data_is_refused(small, prepared, train, tmp_path):
+    train(small())
+    other = dataclasses.replace(prepared, manifest=prepared.manifest.model_copy(update={"fingerprint": "0" * 12}))
+    with pytest.raises(RunError, match=f"fingerprint {prepared.fingerprint}, and .* now has 000000000000; use another"):
+        run(small(), machine("cpu"), other, seed=0, folder=tmp_path / "run")
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(small, prepared, train, tmp_path):

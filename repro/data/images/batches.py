@@ -123,6 +123,7 @@ class ImageData(lightning.LightningDataModule):
 
     def _loader(self, images: Dataset[Batch], numbers: Iterable[Numbers], tally: Tally, *, parts: int) -> ImageLoader:
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        loader = ImageLoader(images, numbers, workers=self.workers, on_gpu=on_gpu, prefetched=PREFETCHED)
+        ahead = PREFETCHED if self.workers else 0  # a thread that decodes beside the step gained nothing on a CPU
+        loader = ImageLoader(images, numbers, workers=self.workers, on_gpu=on_gpu, prefetched=ahead)
         loader.tally, loader.parts = tally, parts
         return loader

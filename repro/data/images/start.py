@@ -13,8 +13,8 @@ from repro.data.images.folder import folder
 from repro.data.images.pictures import ImageSet
 from repro.data.images.resize import Resized, resize
 from repro.data.images.tally import TOLD
+from repro.data.preparing.settings import given, whole
 from repro.data.progress import bars
-from repro.data.settings import given, whole
 from repro.errors import DataError
 from repro.recipe import load
 from repro.recipe.images import ImageRecipe
