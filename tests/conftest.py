@@ -1,6 +1,7 @@
 """What every test has: a small prepared corpus, and recipes that train on it in a second."""
 
 import os
+import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores
 
@@ -8,6 +9,9 @@ import pytest
 
 from repro.data.preparing.embedded import prepare
 from repro.recipe import load
+
+# A shell has what it starts in the background ignore Ctrl-C, which tests send and what they start inherits.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config):

@@ -170,7 +170,7 @@ class Making:
     ) -> Prepared:
         """Make the set complete: measure it, write its page, and last its manifest."""
         made, vocab_size = in_order(pieces), self.by.vocab_size
-        self.progress("look at what was made", 0, 0)
+        self.progress("look at what was made", 0, 1)
         hashed = [self.folder / DOCUMENTS / f"{piece.name}.bin" for piece in pieces if piece.hashes]
         reasons = Counter(left_out)
         for piece in pieces:
