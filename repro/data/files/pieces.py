@@ -10,7 +10,7 @@ from operator import attrgetter
 from repro.data.corpora import Split
 from repro.data.files.inputs import InputFile
 
-PIECE_BYTES = 16 * 2**20  # small files are put together up to this size, as stored; a larger file is a piece of its own
+PIECE_BYTES = 2 * 2**20  # small files are put together up to this size, as stored; a larger file is a piece of its own
 
 
 @dataclass(frozen=True)
