@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from repro.data.corpora import Document
+from repro.data.shards import groups
 from repro.errors import DataError
 from repro.recipe.machine import cores
 
@@ -22,7 +23,9 @@ EOS = "<|endoftext|>"
 EOS_ID = 0
 SMALLEST_VOCABULARY = 257  # every byte, and the end of text
 _BATCH = 2**20  # bytes of text that a thread encodes at a time; more is slower, and takes 50 times its memory
-_ALONE = 4 * 2**20  # bytes of text of a batch that is joined before the next is encoded, for the memory of both
+_ALONE = (
+    4 * 2**20
+)  # bytes of text a thread of a batch that is joined before the next is encoded, for the memory of both
 
 # The library warns from every process forked after it has used threads, such as a loader's workers, unless it was told
 # whether to use them.
@@ -80,7 +83,7 @@ def encode(
                 yield joined.result()
             joined = helper.submit(_join, batch, encodings, eos_id)
             del encodings  # of which each byte of text takes a hundred
-            if sum(document.n_bytes for document in batch) > _ALONE:
+            if sum(document.n_bytes for document in batch) > _ALONE * threads():
                 joined.result()
         if joined:
             yield joined.result()
@@ -96,18 +99,9 @@ def _join(
     return batch, np.frombuffer(ids, dtype=np.uint32)
 
 
-def batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+def batches(documents: Iterable[Document]) -> Iterable[list[Document]]:
     """The documents in lists of a megabyte for each thread of the library."""
-    batch: list[Document] = []
-    size, enough = 0, _BATCH * threads()
-    for document in documents:
-        batch.append(document)
-        size += document.n_bytes
-        if size >= enough:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+    return groups(documents, _BATCH * threads())
 
 
 def threads() -> int:

@@ -4,6 +4,7 @@ import pytest
 
 from repro.data.preparing import parallel
 from repro.data.preparing.embedded import prepare
+from tests.data.servers import serving
 from tests.data.trees import library
 from tests.data.written import every_format, in_place
 
@@ -52,3 +53,10 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setenv("REPRO_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(parallel, "workers", in_place)
     return tmp_path / "data"
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A hub and a web server on this machine."""
+    with serving(monkeypatch) as server:
+        yield server

@@ -1,9 +1,6 @@
 """A hub and a web server on this machine, with faults that a test switches on.
 
-    @pytest.fixture
-    def server(monkeypatch):
-        with serving(monkeypatch) as server:
-            yield server
+    def test_...(server):  # the fixture of tests/data
 
     commit = server.publish("someone/books", {"en/a.jsonl.gz": content})   # a data set of the hub, with its digests
     address = server.put("lists/urls.txt", b"a.jsonl")                     # a file of the web

@@ -14,7 +14,7 @@ from repro.data.files import network
 from repro.data.files.inputs import InputFile
 from repro.data.files.network import Answer, Patience, Setback
 from repro.data.progress import Progress, silent
-from repro.data.shards import sha256
+from repro.data.shards import sha256, size
 from repro.errors import DataError
 
 _LONGEST_NAME = 100  # characters of it that are kept, the last ones
@@ -59,8 +59,8 @@ def _flat(file: InputFile) -> str:
 
 def _fault(path: Path, file: InputFile) -> str | None:
     """How a file differs from what is published of it."""
-    if file.size and (size := path.stat().st_size) != file.size:
-        return f"expected {file.size} bytes, found {size}"
+    if file.size and (there := size(path)) != file.size:
+        return f"expected {file.size} bytes, found {there}"
     if file.sha256 and (found := sha256(path)) != file.sha256:
         return f"expected sha256 {file.sha256[:12]}, found {found[:12]}"
     return None
@@ -68,22 +68,22 @@ def _fault(path: Path, file: InputFile) -> str | None:
 
 def _complete(part: Path, file: InputFile, progress: Progress) -> None:
     """Fetch what ``part`` lacks, in as many attempts as it takes while they get further."""
-    patience, furthest = Patience(network.host(file.where), progress), _size(part)
+    patience, furthest = Patience(network.host(file.where), progress), size(part)
     while True:
         try:
             _attempt(part, file, progress)
             return
         except Setback as failure:
-            if _size(part) > furthest:
-                furthest = _size(part)
+            if size(part) > furthest:
+                furthest = size(part)
                 patience.renew()
             if not patience.wait(failure):
-                kept = f"the part of {_size(part)} bytes is kept, " if _size(part) else ""
+                kept = f"the part of {size(part)} bytes is kept, " if size(part) else ""
                 raise DataError(f"{failure.what}; {kept}run the same command again") from failure
 
 
 def _attempt(part: Path, file: InputFile, progress: Progress) -> None:
-    have = _size(part)
+    have = size(part)
     if file.size and have >= file.size:
         return
     with network.get(file.where, start=have) as answer:
@@ -91,8 +91,8 @@ def _attempt(part: Path, file: InputFile, progress: Progress) -> None:
             _check_end(part, file, have, answer)
         else:
             _write(part, file, have, answer, progress)
-    if _size(part) < file.size:
-        raise Setback(f"{network.host(file.where)} ends {file.name} after {_size(part)} of {file.size} bytes")
+    if size(part) < file.size:
+        raise Setback(f"{network.host(file.where)} ends {file.name} after {size(part)} of {file.size} bytes")
 
 
 def _write(part: Path, file: InputFile, have: int, answer: Answer, progress: Progress) -> None:
@@ -118,7 +118,3 @@ def _check_end(part: Path, file: InputFile, have: int, answer: Answer) -> None:
     if not file.size and answer.headers.get("Content-Range") != f"bytes */{have}":
         part.unlink()
         raise Setback(f"{network.host(file.where)} has less of {file.name} than the {have} bytes that were here")
-
-
-def _size(part: Path) -> int:
-    return part.stat().st_size if part.is_file() else 0

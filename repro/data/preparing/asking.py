@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import yaml
@@ -87,7 +88,7 @@ class _Asking:
     dataset: str | None
     words: dict[str, str]
 
-    @property
+    @cached_property
     def source(self) -> Source | None:
         return sources.load(self.dataset) if self.dataset else None
 

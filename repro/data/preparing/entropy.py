@@ -122,5 +122,5 @@ def _pairs(parts: Iterable[Tokens], vocab_size: int) -> Iterator[NDArray[np.uint
 
 
 def _bytes_per_token(validation: Sequence[Shard]) -> float | None:
-    known = [shard.bytes_of_text for shard in validation if shard.bytes_of_text is not None]
-    return sum(known) / sum(shard.tokens for shard in validation) if len(known) == len(validation) else None
+    held = shards.total(validation)
+    return None if held.bytes_of_text is None else held.bytes_of_text / held.tokens

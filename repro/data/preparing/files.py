@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import tokenizers
@@ -64,7 +64,7 @@ class Asked:
     expected: int = 0
     settings: tuple[tuple[str, str], ...] = ()
 
-    @property
+    @cached_property
     def pieces(self) -> tuple[FilePiece, ...]:
         """Of what is asked for, in natural proportions."""
         return enough(pieces(self.listing.files), self.share)

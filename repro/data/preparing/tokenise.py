@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,11 +19,11 @@ from repro.data.corpora import Document, Split
 from repro.data.files.inputs import InputFile
 from repro.data.files.reading import NO_DOCUMENT, Unusable, documents
 from repro.data.manifest import DOCUMENTS, SPLITS, Longest, Piece
+from repro.data.preparing.workers import Told
 from repro.data.shards import Shard, Writer
 from repro.errors import DataError
 
 HOPELESS = 1000  # unusable documents at the beginning of a piece, after which it need not be read to its end
-Told = Callable[[int], None]  # bytes of the piece's files read so far
 
 
 @dataclass(frozen=True)

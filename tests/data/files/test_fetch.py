@@ -13,16 +13,10 @@ from repro.data.files.fetch import fetch
 from repro.data.files.inputs import InputFile
 from repro.data.files.network import WAITS
 from repro.errors import DataError
-from tests.data.servers import drops, serving, status
+from tests.data.servers import drops, status
 
 CONTENT = random.Random(0).randbytes(200_000)
 NAME = "en/books.00.jsonl.zst"
-
-
-@pytest.fixture
-def server(monkeypatch):
-    with serving(monkeypatch) as server:
-        yield server
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from repro.data.files.listing import listed
 from repro.data.files.network import WAITS
 from repro.errors import DataError
 from repro.recipe.sources import Files, Source
-from tests.data.servers import serving, status
+from tests.data.servers import status
 
 BOOKS = {
     "README.md": b"about the books",
@@ -20,12 +20,6 @@ BOOKS = {
     "en/held.jsonl.gz": b"held out in English",
     "de/x y.jsonl.gz": b"x in German",
 }
-
-
-@pytest.fixture
-def server(monkeypatch):
-    with serving(monkeypatch) as server:
-        yield server
 
 
 @pytest.fixture

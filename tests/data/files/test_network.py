@@ -9,15 +9,9 @@ from huggingface_hub import constants
 from repro.data.files import network
 from repro.data.files.network import LONGEST_WAIT, WAITS, Patience, Setback
 from repro.errors import DataError
-from tests.data.servers import drops, serving, stalls, status
+from tests.data.servers import drops, stalls, status
 
 CONTENT = b"a line of text\n" * 1000
-
-
-@pytest.fixture
-def server(monkeypatch):
-    with serving(monkeypatch) as server:
-        yield server
 
 
 @pytest.fixture

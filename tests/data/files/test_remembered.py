@@ -6,13 +6,6 @@ from repro import paths
 from repro.data.files.remembered import remembered
 from repro.errors import DataError
 from repro.recipe.sources import Files, Source
-from tests.data.servers import serving
-
-
-@pytest.fixture
-def server(monkeypatch):
-    with serving(monkeypatch) as server:
-        yield server
 
 
 @pytest.fixture

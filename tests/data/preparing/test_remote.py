@@ -13,7 +13,7 @@ from repro.data.files.network import WAITS
 from repro.data.preparing import files as prepare_files
 from repro.data.preparing import parallel
 from repro.data.tokenizer import read
-from tests.data.servers import drops, serving, status
+from tests.data.servers import drops, status
 from tests.data.token_files import joined
 from tests.data.trees import contents
 from tests.data.written import (
@@ -45,12 +45,6 @@ MIXED = {"mixed": {"en": ["en/*"], "fr": ["fr/*"], "it": ["it/*"]}, "held_out": 
 BPE = f"vocab_size={VOCABULARY}"
 FOLDER = Path("books") / f"bpe-{VOCABULARY}"
 AGAIN = "run the same command again"
-
-
-@pytest.fixture
-def server(monkeypatch):
-    with serving(monkeypatch) as server:
-        yield server
 
 
 @pytest.fixture

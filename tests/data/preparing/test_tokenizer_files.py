@@ -13,7 +13,7 @@ from repro.data import tokenizer
 from repro.data.preparing.tokenizer_files import ENDS, PAPERS, Given, Own, given, prepared_folder
 from repro.errors import DataError
 from repro.recipe import sources
-from tests.data.servers import serving, status
+from tests.data.servers import status
 from tests.data.trees import source
 
 OLMO = {"source": "allenai/OLMo-1B", "revision": "5e" * 20, "file": "tokenizer.json", "gated": False}
@@ -66,12 +66,6 @@ def root(bpe, olmo, tmp_path, monkeypatch):
     (manifests / "llama-2.yaml").write_text(yaml.safe_dump(common | LLAMA | entries))
     monkeypatch.setattr(paths, "data", lambda: tmp_path / "facts")
     return tmp_path / "root"
-
-
-@pytest.fixture
-def server(monkeypatch):
-    with serving(monkeypatch) as server:
-        yield server
 
 
 def put(path, raw):
