@@ -23,9 +23,7 @@ EOS = "<|endoftext|>"
 EOS_ID = 0
 SMALLEST_VOCABULARY = 257  # every byte, and the end of text
 _BATCH = 2**20  # bytes of text that a thread encodes at a time; more is slower, and takes 50 times its memory
-_ALONE = (
-    4 * 2**20
-)  # bytes of text a thread of a batch that is joined before the next is encoded, for the memory of both
+_ALONE = 4 * 2**20  # bytes of text of a thread: a larger batch is joined before the next, for the memory of both
 
 # The library warns from every process forked after it has used threads, such as a loader's workers, unless it was told
 # whether to use them.
