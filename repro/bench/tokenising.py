@@ -30,7 +30,7 @@ from repro.recipe.machine import cores
 
 BYTES = 120_000_000  # of text at most
 FILES = 16  # for each process
-ROUNDS = 3
+ROUNDS = 5
 VOCAB_SIZE = 8192
 
 
