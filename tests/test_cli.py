@@ -223,8 +223,11 @@ FLAGS = {
     "launch": {"--on", "--seed", "--out", "--submit"},
     "smoke": {"--all", "--on"},
     "prepare": set(),
+    "eval": {"--sets", "--tasks", "--on"},
+    "generate": {"--on"},
     "compare": {"--json"},
     "export": {"--to", "--out"},
+    "import": {"--from", "--as", "--out"},
     "doctor": set(),
     "bench": {"--out"},
 }

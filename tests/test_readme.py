@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +19,11 @@ ELSEWHERE = {  # minutes: run there instead
     "repro smoke": "make smoke",
     "repro run dense-smoke-gelu --on cpu-x2": "tests/training/test_launch.py",
     "repro plan dense-1b-gelu --on h100-8x8 --validate": "tests/training/test_dry_run.py",
+    "repro prepare tasks": "tests/data/tasks",  # needs the hub
     "repro prepare fineweb-edu-sample tokens=100e6": "tests/data/preparing/test_remote.py",  # a server that is here
     "repro bench step": "tests/bench/test_step.py",
+    "repro bench decode": "tests/bench/test_decode.py",
+    "repro bench tasks": "tests/bench/test_tasks.py",  # its items come from the hub
     "repro bench activations": "tests/bench",  # without a GPU it takes seconds, with one nine minutes
 }
 
@@ -50,7 +54,7 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("command", [command for command in commands() if command not in ELSEWHERE])
 def test_the_command_works(command, folder):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "REPRO_DATA": str(folder / "data")}
-    arguments = [sys.executable, "-m", "repro", *command.split()[1:]]
+    arguments = [sys.executable, "-m", "repro", *shlex.split(command)[1:]]
     ended = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.strip()

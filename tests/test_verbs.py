@@ -104,7 +104,7 @@ def test_a_run_that_diverges_is_a_result_which_the_same_command_only_tells_and_c
 )
 def test_a_run_that_ends_where_a_guess_is_says_so_now_and_later(run, monkeypatch, loss, told):
     losses = np.full(32, loss, dtype=np.float32)
-    monkeypatch.setattr("repro.training.callbacks.validation._evaluate", lambda data, module: losses)
+    monkeypatch.setattr("repro.training.callbacks.validation.evaluate", lambda data, sample, module: losses)
     for said in (train(run), train(run)):
         assert said[0] == 0
         assert told in said[1]

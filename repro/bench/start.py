@@ -9,7 +9,7 @@ from rich.console import Console
 from repro.bench.rows import Figure, expect, write
 from repro.errors import ReproError, nearest
 
-NAMES = ("step", "loader", "tokenise", "images", "activations", "ffn")
+NAMES = ("step", "loader", "tokenise", "images", "activations", "ffn", "decode", "tasks")
 FILE = "bench.csv"  # of those that end in no file of their own
 
 
@@ -31,6 +31,10 @@ def start(what: str, *, out: Path | None, console: Console) -> None:
         from repro.bench import ffn
 
         ffn.start(out, console)
+    elif what == "decode":
+        from repro.bench import decode
+
+        decode.start(out, console)
     elif what == "step":
         _step(out, console)
     else:
@@ -101,6 +105,10 @@ def _figures(what: str) -> Iterator[Figure]:
         from repro.bench import images
 
         return images.measure()
+    if what == "tasks":
+        from repro.bench import tasks
+
+        return tasks.measure()
     from repro.bench import step
     from repro.data.locate import ready
     from repro.recipe import LanguageRecipe, load, machine

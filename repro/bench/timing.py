@@ -81,6 +81,24 @@ class GpuClock:
         torch.cuda.synchronize()
 
 
+class CpuClock:
+    """The processor's clock: work has ended when it returns. Caches are as the turn before left them."""
+
+    def now(self) -> float:
+        """Seconds."""
+        return time.perf_counter()
+
+    def time(self, work: Work) -> Callable[[], float]:
+        """Do ``work``."""
+        begun = self.now()
+        work()
+        milliseconds = 1000 * (self.now() - begun)
+        return lambda: milliseconds
+
+    def wait(self) -> None:
+        """Nothing is under way."""
+
+
 def interleaved(turns: Mapping[Key, Callable[[], Work]], clock: Clock, *, seconds: float) -> dict[Key, Timing]:
     """Time every turn as :func:`rounds` does.
 

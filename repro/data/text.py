@@ -34,20 +34,28 @@ class TokenWindows(Dataset[Tensor]):
 
     A shard is mapped into memory when it is first read, by each worker for itself; those read last stay so.
 
+    Args:
+        prepared: the set.
+        split: of it.
+        context: tokens in a sequence.
+        subset: of the split; None takes all of it.
+
     Raises:
         DataError: no shard is long enough for a window.
     """
 
-    def __init__(self, prepared: Prepared, split: Split, context: int) -> None:
+    def __init__(self, prepared: Prepared, split: Split, context: int, subset: str | None = None) -> None:
         self.prepared, self.context = prepared, context
-        self.shards = [shard for shard in prepared.shards(split) if shard.tokens > context]
+        own = [shard for shard in prepared.shards(split) if subset in (None, shard.subset)]
+        self.shards = [shard for shard in own if shard.tokens > context]
         self.ends = np.cumsum([shard.windows(context) for shard in self.shards], dtype=np.int64)
         self.dtype = shards.dtype(prepared.manifest.vocab_size)
         self._views: dict[int, Tokens] = {}
         if not self.shards:
+            of = f"the subset {subset} of " if subset else ""
             raise DataError(
-                f"the {split} split of {prepared.folder} holds {prepared.tokens(split)} tokens in "
-                f"{len(prepared.shards(split))} shards: expected one of more than context={context}"
+                f"{of}the {split} split of {prepared.folder} holds {sum(shard.tokens for shard in own)} tokens in "
+                f"{len(own)} shards: expected one of more than context={context}"
             )
 
     def __len__(self) -> int:
@@ -83,6 +91,49 @@ class TokenWindows(Dataset[Tensor]):
         return self.__dict__ | {"_views": {}}
 
 
+class Sample:
+    """Windows of a validation split that are evaluated: ``tokens`` of it or all, spread evenly.
+
+    Attributes:
+        set: the word for the set.
+        subset: of it; empty for all of it.
+        fingerprint: of the set.
+        windows: those there are.
+        sequences: those that are taken.
+
+    Raises:
+        DataError: not one can be taken.
+    """
+
+    def __init__(self, name: str, prepared: Prepared, *, context: int, tokens: int, subset: str | None = None) -> None:
+        self.set, self.subset, self.fingerprint = name, subset or "", prepared.fingerprint
+        self.windows = TokenWindows(prepared, "validation", context, subset)
+        self.sequences = min(len(self.windows), tokens // context)
+        if not self.sequences:
+            raise DataError(f"validation.tokens={tokens}: expected at least one sequence of context={context}")
+
+    @property
+    def tag(self) -> str:
+        """What its loss is logged as."""
+        return "/".join(filter(None, ("validation", self.set, self.subset)))
+
+    @classmethod
+    def each(cls, name: str, prepared: Prepared, *, context: int, tokens: int) -> "list[Sample]":
+        """One of each subset; a set without subsets is one."""
+        subsets = dict.fromkeys(shard.subset for shard in prepared.shards("validation"))
+        return [cls(name, prepared, context=context, tokens=tokens, subset=subset) for subset in subsets or [""]]
+
+    def share(self, rank: int, world_size: int) -> NDArray[np.int64]:
+        """The windows of one rank, in order.
+
+        Each rank has as many, since sharded models step together: the last ones repeat the last window. The shares of
+        all ranks, one after the other and cut to ``sequences``, are the sample.
+        """
+        share = -(-self.sequences // world_size)
+        number = np.minimum(rank * share + np.arange(share), self.sequences - 1)
+        return number * len(self.windows) // self.sequences
+
+
 class TextData(lightning.LightningDataModule):
     """Batches of token windows, ``(micro_batch, context + 1)``, the same global ones however they are shared out.
 
@@ -97,8 +148,13 @@ class TextData(lightning.LightningDataModule):
         steps: optimizer steps of the whole run.
         seed: of the order.
         workers: processes that read; 0 reads in the training process.
-        validation_tokens: how much of the validation split is used.
+        validation_tokens: how much of the validation split is used, and of each subset of other sets.
         mixture: weights of the subsets that are trained on; None takes all windows as they are.
+        others: sets to validate on beside this one, by name, of the same tokenizer.
+
+    Attributes:
+        held_out: what is taken of the validation split.
+        samples: what is taken of the other sets.
 
     Raises:
         DataError: a split is too short, the global batch cannot be shared out, or the set has no such subsets.
@@ -117,20 +173,21 @@ class TextData(lightning.LightningDataModule):
         workers: int,
         validation_tokens: int,
         mixture: Mapping[str, float] | None = None,
+        others: Mapping[str, Prepared] | None = None,
     ) -> None:
         super().__init__()
         self.prepared, self.micro_batch, self.workers = prepared, micro_batch, workers
         self.sequences_per_step, self.steps = sequences_per_step, steps
         self.train_windows = TokenWindows(prepared, "train", context)
-        self.validation_windows = TokenWindows(prepared, "validation", context)
         self.order: order.Order = partial(order.windows, n=len(self.train_windows), seed=seed)
         if mixture is not None:
             self.order = partial(Mixture(prepared, mixture, context).windows, seed=seed)
-        self.validation_sequences = min(len(self.validation_windows), validation_tokens // context)
-        if not self.validation_sequences:
-            raise DataError(
-                f"validation.tokens={validation_tokens}: expected at least one sequence of context={context}"
-            )
+        self.held_out = Sample("held-out", prepared, context=context, tokens=validation_tokens)
+        self.samples = [
+            sample
+            for name, other in (others or {}).items()
+            for sample in Sample.each(name, other, context=context, tokens=validation_tokens)
+        ]
 
     def train_dataloader(self) -> StepLoader:
         """Micro-batches of this rank, from the trainer's step to the run's last."""
@@ -146,18 +203,13 @@ class TextData(lightning.LightningDataModule):
         )
         return self._loader(self.train_windows, batches, self.workers)
 
-    def validation_batches(self) -> StepLoader:
-        """This rank's share of ``validation_sequences`` windows, spread evenly over the split, so that each subset is
-        there as it is in the whole; in order and in the training process.
-
-        Each rank has as many, since sharded models step together: the last ones repeat the last window. The shares of
-        all ranks, one after the other and cut to ``validation_sequences``, are the set.
+    def validation_batches(self, sample: Sample | None = None) -> StepLoader:
+        """This rank's share of ``sample``, by default of the set's own, so that each subset is there as it is in the
+        whole; in order and in the training process.
         """
-        rank, world_size = self._place()
-        share = -(-self.validation_sequences // world_size)
-        number = np.minimum(rank * share + np.arange(share), self.validation_sequences - 1)
-        own = number * len(self.validation_windows) // self.validation_sequences
-        return self._loader(self.validation_windows, np.split(own, range(self.micro_batch, share, self.micro_batch)), 0)
+        sample = sample or self.held_out
+        own = sample.share(*self._place())
+        return self._loader(sample.windows, np.split(own, range(self.micro_batch, len(own), self.micro_batch)), 0)
 
     def state_dict(self) -> dict[str, Any]:
         """What the run was trained on."""

@@ -1,55 +1,48 @@
 """An export as a person sees it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from repro.errors import ReproError, RunError, nearest
-from repro.interop.consolidate import Evaluated, amount, make_room, write
-from repro.recipe import from_file, runs
-from repro.training import checkpoints
-from repro.training.record import versions
-from repro.training.resuming import newest
+from repro.data.progress import bars
+from repro.errors import ReproError, nearest
+from repro.interop import export
+from repro.interop.safetensors_file import amount
+from repro.recipe import runs
+from repro.recipe.settings import given, whole
+from repro.training.trained import Trained
 
-FORMATS = ("safetensors",)
+FORMATS = {
+    "hf": (export.as_huggingface, export.write_folder),
+    "safetensors": (export.as_safetensors, export.write_file),
+}
+FURTHEST = 10**9  # a step; 0 is what an import has by default
 
 
-def start(run: str, *, to: str, out: Path | None, console: Console) -> None:
-    """Write the weights of a run's newest complete checkpoint in a format of other programs.
+def start(run: str, settings: Sequence[str], *, to: str, out: Path | None, console: Console) -> None:
+    """Write the weights of a run's newest complete checkpoint, or of ``step=N``, in a format of other programs.
 
     Raises:
-        ReproError: there is no such format.
-        RunError: there is no such run, it has no complete checkpoint, or the file cannot be written.
+        ReproError: there is no such format or setting.
+        RunError: there is no such run, it has no complete checkpoint, the format does not fit it, or the disk refuses.
     """
     if to not in FORMATS:
         hint = nearest(to, FORMATS) or f" There are: {', '.join(FORMATS)}."
         raise ReproError(f"there is no format {to!r} to export to.{hint}")
-    folder = runs.find(run)
-    checkpoint = newest(folder)
-    if checkpoint is None:
-        raise RunError(f"{folder} has no complete checkpoint; `repro run` writes one as it trains")
-    _safetensors(folder, Evaluated.of(checkpoint), out, console)
+    plans, writes = FORMATS[to]
+    step = _step(settings)
+    trained = Trained.at(runs.find(run), step)
+    plan = plans(trained, out)
+    said = export.provenance(trained)
+    told = f"{said['recipe']} after step {trained.step:,}, {said['weights']} weights: "
+    console.print(f"{told}{len(plan.pieces):,} tensors, {amount(plan.size)}", highlight=False, soft_wrap=True)
+    done = "replaced" if plan.path.exists() else "written"
+    with bars() as progress:
+        writes(trained, plan, progress)
+    console.print(f"{done}: {plan.path}", highlight=False, soft_wrap=True)
 
 
-def _safetensors(folder: Path, weights: Evaluated, out: Path | None, console: Console) -> None:
-    described = _metadata(folder, weights)
-    path = out or folder / f"{checkpoints.name(int(described['step']))}.safetensors"
-    make_room(path, weights.size)
-    told = f"{described['recipe']} after step {int(described['step']):,}, {described['weights']} weights: "
-    told += f"{len(weights.outline):,} tensors, {amount(weights.size)} of memory and of disk"
-    console.print(told, highlight=False, soft_wrap=True)
-    done = "replaced" if path.exists() else "written"
-    write(path, weights.read(), described, like=folder / "recipe.yaml")
-    console.print(f"{done}: {path}", highlight=False, soft_wrap=True)
-
-
-def _metadata(folder: Path, weights: Evaluated) -> dict[str, str]:
-    """Where the numbers come from, as the file carries it."""
-    return {
-        "format": "pt",  # transformers 4 loads no file that does not say so
-        "recipe": from_file(folder / "recipe.yaml").name,
-        "fingerprint": checkpoints.recipe_of(weights.checkpoint),
-        "step": str(checkpoints.step_of(weights.checkpoint)),
-        "weights": "averaged" if weights.network == "averaged" else "trained",
-        "repro": versions()["repro"],
-    }
+def _step(settings: Sequence[str]) -> int | None:
+    words = given(settings, ("step",), verb="export", such_as="step=1000")
+    return whole("step", words["step"], smallest=0, largest=FURTHEST, such_as=1000) if words else None

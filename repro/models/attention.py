@@ -7,15 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Rotation = tuple[Tensor, Tensor]
+Keep = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # takes new keys and values, and gives all that there are
 
 
-def rotation(n_positions: int, head_dim: int, theta: float, device: torch.device) -> Rotation:
-    """Cosines and sines of rotary positions, each ``(positions, head_dim)`` in float32.
+def rotation(n_positions: int, head_dim: int, theta: float, device: torch.device, *, start: int = 0) -> Rotation:
+    """Cosines and sines of rotary positions from ``start`` on, each ``(positions, head_dim)`` in float32.
 
     Computed on the fly: two small tables cost less than a buffer that has to survive meta devices and casts.
     """
     exponent = torch.arange(0, head_dim, 2, dtype=torch.int64, device=device).float() / head_dim
-    angle = torch.arange(n_positions, dtype=torch.float32, device=device)[:, None] * (1.0 / theta**exponent)
+    position = torch.arange(start, start + n_positions, dtype=torch.float32, device=device)
+    angle = position[:, None] * (1.0 / theta**exponent)
     angle = torch.cat((angle, angle), dim=-1)
     return angle.cos(), angle.sin()
 
@@ -75,15 +77,19 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(d_model, d_model, bias=False)
         self.o_proj = nn.Linear(d_model, d_model, bias=False)
 
-    def forward(self, x: Tensor, positions: Rotation, bias: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, positions: Rotation, bias: Tensor | None = None, keep: Keep | None = None) -> Tensor:
         """Attend from each position to itself and those before it, or where ``bias`` says: see :func:`within`.
 
-        Rotary positions need not begin anew with a document: scores depend on their differences only.
+        Rotary positions need not begin anew with a document: scores depend on their differences only. With ``keep``
+        those before may be kept from earlier: see :meth:`repro.models.cache.Cache.extend`.
         """
         q, k = self.q_norm(self.q_proj(x)), self.k_norm(self.k_proj(x))
         q, k, v = (self._heads(projected) for projected in (q, k, self.v_proj(x)))
         q, k = rotate(q, positions), rotate(k, positions)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=bias is None)
+        if keep is not None:
+            k, v = keep(k, v)
+        causal = bias is None and q.shape == k.shape  # a single token after others sees all that is there
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=causal)
         y: Tensor = self.o_proj(mixed.transpose(1, 2).flatten(2))
         return y
 

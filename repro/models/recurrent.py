@@ -43,18 +43,19 @@ class Recurrent(nn.Module):
         self.layers = nn.ModuleList(RecurrentLayer(d_model, new()) for _ in range(n_layers))
         self.lm_head = nn.Linear(d_model, vocab_size, bias=False)
 
-    def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor | Loss:
+    def forward(self, tokens: Tensor, targets: Tensor | None = None, *, wanted: Tensor | None = None) -> Tensor | Loss:
         """Logits, or with ``targets`` the loss, as :meth:`repro.models.transformer.Decoder.forward`.
 
         Args:
             tokens: ``(batch, seq)``, token ids; the state begins at 0 with each sequence.
             targets: ``(batch, seq)``, the id that follows each token.
+            wanted: ``(batch, seq)`` bool, the positions of which logits are computed; None is all.
         """
         x: Tensor = self.embed_tokens(tokens)
         for layer in self.layers:
             x = layer(x)
         if targets is None:
-            logits: Tensor = self.lm_head(x)
+            logits: Tensor = self.lm_head(x if wanted is None else x[wanted])
             return logits
         return Loss(*next_token_loss(x, self.lm_head.weight, targets), routing=())
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from repro.models.attention import Attention, Rotation, rotation, within
+from repro.models.attention import Attention, Keep, Rotation, rotation, within
+from repro.models.cache import Cache, following
 from repro.models.loss import next_token_loss
 from repro.models.moe import MoE, Routing
 from repro.models.norm import RMSNorm
@@ -36,9 +37,11 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(d_model, norm_eps)
         self.mlp = ffn
 
-    def forward(self, x: Tensor, positions: Rotation, bias: Tensor | None = None) -> tuple[Tensor, Routing | None]:
+    def forward(
+        self, x: Tensor, positions: Rotation, bias: Tensor | None = None, keep: Keep | None = None
+    ) -> tuple[Tensor, Routing | None]:
         """The residual stream ``(batch, seq, d_model)`` after this block, and the routing if its FFN routes."""
-        x = x + self.self_attn(self.input_layernorm(x), positions, bias)
+        x = x + self.self_attn(self.input_layernorm(x), positions, bias, keep)
         h = self.post_attention_layernorm(x)
         y, routing = self.mlp(h) if isinstance(self.mlp, MoE) else (self.mlp(h), None)
         return x + y, routing
@@ -81,7 +84,15 @@ class Decoder(nn.Module):
         self.norm = RMSNorm(d_model, norm_eps)
         self.lm_head = nn.Linear(d_model, vocab_size, bias=False)
 
-    def forward(self, tokens: Tensor, targets: Tensor | None = None, document: Tensor | None = None) -> Tensor | Loss:
+    def forward(
+        self,
+        tokens: Tensor,
+        targets: Tensor | None = None,
+        document: Tensor | None = None,
+        *,
+        wanted: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor | Loss:
         """Logits, or with ``targets`` the loss.
 
         Args:
@@ -89,24 +100,44 @@ class Decoder(nn.Module):
             targets: ``(batch, seq)``, the id that follows each token.
             document: ``(batch, seq)``, the number of each token's document, within which attention stays; None lets it
                 run across them.
+            wanted: ``(batch, seq)`` bool, the positions of which logits are computed; None is all.
+            cache: holds what was read before ``tokens``, and takes them in; not with ``document``.
 
         Returns:
-            Without targets the logits, ``(batch, seq, vocab)``; with targets the losses, by chunks: see
-            :func:`repro.models.loss.next_token_loss`.
+            Without targets the logits, ``(batch, seq, vocab)``, or of the ``n`` wanted positions row by row,
+            ``(n, vocab)``; with targets the losses, by chunks: see :func:`repro.models.loss.next_token_loss`.
+
+        Raises:
+            ValueError: ``cache`` has no room, holds another batch, or is given with ``document``.
         """
-        hidden, routing = self.hidden(tokens, document)
+        hidden, routing = self.hidden(tokens, document, cache)
         if targets is None:
-            logits: Tensor = self.lm_head(hidden)
+            logits: Tensor = self.lm_head(hidden if wanted is None else hidden[wanted])
             return logits
         return Loss(*next_token_loss(hidden, self.lm_head.weight, targets), routing)
 
-    def hidden(self, tokens: Tensor, document: Tensor | None = None) -> tuple[Tensor, tuple[Routing, ...]]:
+    def hidden(
+        self, tokens: Tensor, document: Tensor | None = None, cache: Cache | None = None
+    ) -> tuple[Tensor, tuple[Routing, ...]]:
         """The normalised residual stream after the last block, ``(batch, seq, d_model)``, and what the routers did."""
-        positions = rotation(tokens.shape[1], self.head_dim, self.rope_theta, tokens.device)
+        new, before = tokens.shape[1], cache.length if cache else 0
+        positions = rotation(new, self.head_dim, self.rope_theta, tokens.device, start=before)
         x: Tensor = self.embed_tokens(tokens)
-        bias = None if document is None else within(document, x.dtype)
+        bias = _bias(x, document, cache)
         routings = []
-        for block in self.layers:
-            x, routing = block(x, positions, bias)
+        for layer, block in enumerate(self.layers):
+            keep = (partial(cache.extend, layer),) if cache else ()
+            x, routing = block(x, positions, bias, *keep)
             routings += [routing] if routing else []
+        if cache:
+            cache.length += new
         return self.norm(x), tuple(routings)
+
+
+def _bias(x: Tensor, document: Tensor | None, cache: Cache | None) -> Tensor | None:
+    """What is added to the scores of attention, beside which it is causal."""
+    if document is None:
+        return following(x.shape[1], cache.length if cache else 0, x)
+    if cache:
+        raise ValueError("attention within documents does not go with a cache, which does not know where they end")
+    return within(document, x.dtype)

@@ -9,6 +9,8 @@ from repro.recipe.loading import load
 from repro.recipe.schema import Recipe
 from repro.recipe.science import fingerprint
 
+IMPORTED = "imported.yaml"  # in a run's folder: where its weights are from, if others trained them
+
 
 def folder(recipe: Recipe, seed: int, out: Path | None = None) -> Path:
     """The folder of a run, under ``out`` or ``runs``."""
@@ -50,7 +52,10 @@ def _all(name: str, seed: str, root: Path) -> list[Path]:
 
 def _only(found: list[Path], text: str, root: Path) -> Path:
     if not found:
-        raise RunError(f"no run of {text} lies in {root}; `repro run {text.partition('@')[0]}` makes one")
+        name = text.partition("@")[0]
+        others = ", ".join(str(path.parent) for path in sorted(root.glob(f"{name}/*/imported-*/{IMPORTED}")))
+        way_out = f"name the folder of imported weights: {others}" if others else f"`repro run {name}` makes one"
+        raise RunError(f"no run of {text} lies in {root}; {way_out}")
     if len(found) > 1:
         raise RunError(f"{text} could be any of {len(found)} runs; name one: {', '.join(map(str, found))}")
     return found[0]

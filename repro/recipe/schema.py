@@ -18,6 +18,8 @@ from pydantic import (
     model_validator,
 )
 
+from repro.recipe.lists import Words
+
 # Our own byte-level BPE holds every byte and the end of a document; the paper's tokenizers have a fixed size.
 SMALLEST_VOCABULARY = {"bpe": 257, "llama-2": 32_000, "olmo": 50_280, "own": 1}
 
@@ -127,17 +129,17 @@ class Budget(Section):
 
 
 class Validation(Section):
-    """Sets to compute the loss on, every so many steps; ``held-out`` is the corpus's own validation split."""
+    """Sets to compute the loss on, every so many steps: ``held-out``, the corpus's own, or prepared ones by name."""
 
-    sets: tuple[Literal["held-out"], ...] = Field(strict=False)
+    sets: Words = Field(min_length=1)
     every: PositiveInt  # steps
-    tokens: PositiveInt  # of each set, spread evenly over it
+    tokens: PositiveInt  # of each set, of each of its subsets where it has any, spread evenly over it
 
 
 class Evaluation(Section):
-    """Downstream tasks, every so many steps."""
+    """Downstream tasks, every so many steps and at the end; null: at the end."""
 
-    tasks: tuple[str, ...] = Field(strict=False)
+    tasks: Words
     every: PositiveInt | None  # steps
 
 

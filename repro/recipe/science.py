@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from repro.recipe.keys import keys
+from repro.recipe.lists import HELD_OUT
 from repro.recipe.loading import load, paper_items, paper_scale
 from repro.recipe.reading import leaves
 from repro.recipe.schema import Recipe
@@ -35,10 +36,15 @@ def fingerprint(recipe: Recipe) -> str:
     validation losses are of one kind from the first to the last.
     """
     row = rows()[recipe.model.activation].model_dump(include={"builds", "options", "gated"})
-    text = json.dumps(
-        science(recipe) | {"activation": row, "validation": recipe.model_dump()["validation"]}, sort_keys=True
-    )
+    text = json.dumps(science(recipe) | {"activation": row, "validation": _validation(recipe)}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _validation(recipe: Recipe) -> dict[str, Any]:
+    """Without the sets beside the run's own, which change no number of it: they may come and go."""
+    validation: dict[str, Any] = recipe.model_dump()["validation"]
+    own = {"sets": [name for name in validation["sets"] if name == HELD_OUT]} if "sets" in validation else {}
+    return validation | own
 
 
 def differences(recipe: Recipe) -> tuple[Difference, ...]:

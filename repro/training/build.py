@@ -3,17 +3,20 @@
 import logging
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.strategies import Strategy
 
 from repro import models
 from repro.data.images.pictures import ImageSet
 from repro.data.loader import killed_workers_told
 from repro.data.manifest import Prepared
+from repro.data.text import TextData
 from repro.recipe import Machine, Recipe, fingerprint, layout
 from repro.recipe.images import ImageRecipe
 from repro.recipe.layout import Fit
@@ -23,12 +26,15 @@ from repro.training.callbacks.guard import GradientGuard
 from repro.training.callbacks.metrics import EVERY, Metrics, Unit
 from repro.training.callbacks.saving import Interruption, Saving
 from repro.training.callbacks.seeds import StepSeed
+from repro.training.callbacks.summary import HyperParameters
+from repro.training.events import EventsFile
 from repro.training.magnitudes_file import MagnitudesFile
 from repro.training.metrics_file import MetricsFile
 from repro.training.ranks import environment
 from repro.training.replicated import Replicated
 from repro.training.sharding import Sharding
 from repro.training.strategy import FSDP2, BareModel, filling
+from repro.training.validation_file import VALIDATION, ValidationFile
 
 Data = Prepared | ImageSet
 
@@ -51,7 +57,16 @@ class Training:
             raise KeyboardInterrupt from None  # what Lightning makes of a Ctrl-C before the first step
 
 
-def build(recipe: Recipe, machine: Machine, data: Data, *, seed: int, folder: Path, loggers: list[Logger]) -> Training:
+def build(
+    recipe: Recipe,
+    machine: Machine,
+    data: Data,
+    *,
+    seed: int,
+    folder: Path,
+    loggers: Sequence[Logger] = (),
+    evaluating: Sequence[lightning.Callback] = (),
+) -> Training:
     """Everything that trains ``recipe`` on ``machine`` and writes to ``folder``.
 
     Args:
@@ -61,6 +76,7 @@ def build(recipe: Recipe, machine: Machine, data: Data, *, seed: int, folder: Pa
         seed: of initial weights and data order.
         folder: the run folder.
         loggers: told every logged row, beside the metrics file and TensorBoard.
+        evaluating: what else is to be done with the model after a step, once it is validated and, if due, saved.
     """
     _quieten()
     checkpoint = resuming.of_all(folder)
@@ -68,9 +84,9 @@ def build(recipe: Recipe, machine: Machine, data: Data, *, seed: int, folder: Pa
         checkpoints.refuse_other(checkpoint, fingerprint(recipe))
     fit = layout.fit(recipe, machine)
     parts = _parts(recipe, data, fit, folder, seed=seed)
-    callbacks = _callbacks(recipe, machine, parts, folder, seed=seed)
-    loggers = [*_files(folder, checkpoint), *loggers]
-    trainer = _trainer(recipe, machine, fit, folder, seed=seed, callbacks=callbacks, loggers=loggers)
+    callbacks = _callbacks(recipe, machine, parts, evaluating, folder, seed=seed)
+    files = _files(recipe, parts.data, folder, checkpoint)
+    trainer = _trainer(recipe, machine, fit, folder, seed=seed, callbacks=callbacks, loggers=[*files, *loggers])
     return Training(trainer, parts.module, parts.data, checkpoint)
 
 
@@ -108,7 +124,7 @@ def _trainer(
     callbacks: list[lightning.Callback],
     loggers: list[Logger],
 ) -> lightning.Trainer:
-    return lightning.Trainer(
+    trainer = lightning.Trainer(
         strategy=_strategy(recipe, machine, fit, seed=seed),
         accelerator=machine.accelerator,
         plugins=[environment()],
@@ -130,6 +146,18 @@ def _trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+    trainer.fit_loop, steps = Loop(trainer, max_epochs=-1), trainer.fit_loop.epoch_loop
+    trainer.fit_loop.epoch_loop = steps
+    return trainer
+
+
+class Loop(_FitLoop):
+    """Begins and ends also where a run goes on from its last step: its evaluation may have been stopped."""
+
+    @property
+    def skip(self) -> bool:
+        """Never; of a run that has taken all its steps none is taken."""
+        return False
 
 
 def _strategy(recipe: Recipe, machine: Machine, fit: Fit, *, seed: int) -> Strategy:
@@ -154,7 +182,15 @@ def sharding(recipe: Recipe, machine: Machine, fit: Fit) -> Sharding | None:
     )
 
 
-def _callbacks(recipe: Recipe, machine: Machine, parts: Parts, folder: Path, *, seed: int) -> list[lightning.Callback]:
+def _callbacks(
+    recipe: Recipe,
+    machine: Machine,
+    parts: Parts,
+    evaluating: Sequence[lightning.Callback],
+    folder: Path,
+    *,
+    seed: int,
+) -> list[lightning.Callback]:
     saving = Saving(folder / "checkpoints", recipe.checkpoints, recipe=fingerprint(recipe))
     peak = machine.peak_tflops * 1e12 * machine.world_size if machine.accelerator == "cuda" else None
     return [
@@ -162,18 +198,24 @@ def _callbacks(recipe: Recipe, machine: Machine, parts: Parts, folder: Path, *, 
         parts.guard,
         Metrics(parts.guard, unit=parts.unit, peak_flops=peak),
         *parts.callbacks,
+        HyperParameters(recipe, seed),
         saving,
         Interruption(saving),
+        *evaluating,
     ]
 
 
-def _files(folder: Path, checkpoint: Path | None) -> list[Logger]:
+def _files(recipe: Recipe, data: lightning.LightningDataModule, folder: Path, checkpoint: Path | None) -> list[Logger]:
     resumed_at = checkpoints.step_of(checkpoint) if checkpoint else 0
-    return [
+    files: list[Logger] = [
         MetricsFile(folder / "metrics.csv", resumed_at=resumed_at),
         MagnitudesFile(folder / "magnitudes.csv", resumed_at=resumed_at),
-        TensorBoardLogger(folder, name=None, version="tensorboard", purge_step=resumed_at + 1),
+        EventsFile(folder, resumed_at=resumed_at),
     ]
+    if isinstance(recipe, LanguageRecipe) and isinstance(data, TextData):
+        a_step, path = recipe.budget.tokens_per_step, folder / VALIDATION
+        files += [ValidationFile(path, resumed_at=resumed_at, samples=data.samples, tokens_per_step=a_step)]
+    return files
 
 
 def _quieten() -> None:

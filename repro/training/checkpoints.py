@@ -57,6 +57,11 @@ def complete(folder: Path) -> list[Path]:
     return sorted(found, key=step_of)
 
 
+def damaged(folder: Path) -> list[Path]:
+    """What is called as a checkpoint is and lacks some of what belongs to one, in order."""
+    return sorted(path for path in folder.glob("step-*") if not _is_whole(path) and path.is_dir())
+
+
 def _is_whole(path: Path) -> bool:
     """Whether all that belongs to it is there."""
     try:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from repro import paths
 from repro.recipe import Machine, Recipe, load, runs
@@ -20,6 +21,17 @@ PREEMPTED = "PREEMPTED"  # a file in the run's folder: stopped by a signal, save
 # A variable that names a file. Where it is set, a run that ends with a known error writes exit code and message there
 # and ends with 0: torchrun would only start it again, and whoever started torchrun reads the file.
 ENDED = "REPRO_ENDED"
+
+
+class Command(Protocol):
+    """What several processes do together, one a device."""
+
+    @property
+    def machine(self) -> Machine: ...  # noqa: D102
+
+    @property
+    def arguments(self) -> Sequence[str]:
+        """What follows ``repro``."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ def job(name: str, overrides: Sequence[str], *, on: str, seed: int, out: Path | 
     return Job(load(name, overrides), find_machine(on), tuple(overrides), seed, out)
 
 
-def torchrun(what: Job, *, meet: Sequence[str], program: Sequence[str] = TORCHRUN) -> list[str]:
+def torchrun(what: Command, *, meet: Sequence[str], program: Sequence[str] = TORCHRUN) -> list[str]:
     """The command that starts one node's processes, the same on each node; ``meet`` says where they find each other."""
     return [
         *program,

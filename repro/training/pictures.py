@@ -14,6 +14,7 @@ from repro.recipe.layout import Fit
 from repro.training.callbacks.images import Averaging, ImageValidation, Statistics
 from repro.training.callbacks.magnitudes import Magnitudes
 from repro.training.callbacks.metrics import EVERY, Coefficients, Unit
+from repro.training.callbacks.summary import Shapes
 from repro.training.image_classifier import ImageClassifier
 
 
@@ -42,9 +43,10 @@ def unit(recipe: ImageRecipe) -> Unit:
 
 
 def callbacks(recipe: ImageRecipe, folder: Path) -> list[lightning.Callback]:
-    """What leaves the activations, norms' statistics, averaged weights, coefficients, then validation."""
+    """What leaves the activations, norms' statistics, averaged weights, what activations learned, then validation."""
     averaging = [Averaging(recipe.optim.ema)] if recipe.optim.ema else []
     every = recipe.validation.every * recipe.steps_per_epoch
     validation = ImageValidation(folder / "validation.npy", every=every)
+    learned = Coefficients(every), Shapes(recipe.model.activation, every)
     sizes = Magnitudes(EVERY if isinstance(recipe, ResNetRecipe) else 1)  # without norms, how they grow is the result
-    return [sizes, Statistics(), *averaging, Coefficients(every), validation]
+    return [sizes, Statistics(), *averaging, *learned, validation]

@@ -12,10 +12,12 @@ import torch
 import yaml
 
 import repro
+from repro.data.manifest import Prepared
 from repro.errors import RunError
 from repro.paths import write_whole
 from repro.recipe import Machine, Recipe
 from repro.recipe.layout import fit
+from repro.training.vocabulary import Vocabulary
 
 PACKAGES = ("torch", "lightning", "triton", "torchvision", "tokenizers", "numpy")
 
@@ -31,7 +33,7 @@ class Source(Protocol):
 
 
 def record(folder: Path, recipe: Recipe, machine: Machine, data: Source) -> None:
-    """Write ``recipe.yaml``, ``origin.yaml``, ``machine.yaml`` with the fit on it, and ``versions.json``.
+    """Write ``recipe.yaml``, ``origin.yaml``, ``machine.yaml`` with the fit on it, ``versions.json`` and the tokenizer.
 
     Raises:
         RunError: the folder holds a run on other data, which this one cannot continue.
@@ -40,6 +42,8 @@ def record(folder: Path, recipe: Recipe, machine: Machine, data: Source) -> None
     write_whole(folder / "recipe.yaml", _yaml(recipe.model_dump(mode="json")))
     write_whole(folder / "origin.yaml", _yaml(recipe.origin))
     write_whole(folder / "machine.yaml", _yaml(machine.model_dump(mode="json") | {"fit": asdict(fit(recipe, machine))}))
+    if isinstance(data, Prepared):
+        Vocabulary.of_data(data).keep(folder)
     write_whole(folder / "versions.json", json.dumps(versions() | {"data": data.fingerprint}, indent=1) + "\n")
 
 
@@ -67,15 +71,36 @@ def device() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def recorded(folder: Path) -> dict[str, str] | None:
+    """What ``versions.json`` of a run folder holds; None if there is no such file.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    path = folder / "versions.json"
+    if not path.is_file():
+        return None
+    try:
+        read = json.loads(path.read_text())
+    except ValueError:
+        read = None
+    if not isinstance(read, dict):
+        raise RunError(f"{path} is damaged: expected the versions that a run was made with, as JSON")
+    return read
+
+
 def refuse_other_data(folder: Path, data: Source) -> None:
     """Keep the run in ``folder`` from being taken for one on ``data``.
 
     Raises:
-        RunError: it was trained on other data.
+        RunError: it was trained on other data, or was imported.
     """
-    path = folder / "versions.json"
-    before = json.loads(path.read_text())["data"] if path.is_file() else data.fingerprint
-    if before != data.fingerprint:
+    found = recorded(folder)
+    if found is None:
+        return
+    if "data" not in found:
+        raise RunError(f"{folder} was imported, and is not trained further; use another --out")
+    if (before := found["data"]) != data.fingerprint:
         raise RunError(
             f"{folder} was trained on data with fingerprint {before}, and {data.name} now has {data.fingerprint}; use "
             "another --out, or put the old data back"

@@ -1,7 +1,6 @@
 """One run, from its recipe to its result, in a folder of its own."""
 
 import contextlib
-import fcntl
 import json
 import math
 import os
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import lightning
 import torch
 from lightning.pytorch.loggers import Logger
 
@@ -18,6 +18,7 @@ from repro.paths import write_whole
 from repro.recipe import Machine, Recipe
 from repro.recipe.runs import read_metrics
 from repro.training.build import Data, build
+from repro.training.holding import held
 from repro.training.ranks import is_first, started
 from repro.training.record import record, refuse_other_data
 from repro.training.resuming import newest
@@ -34,8 +35,11 @@ def run(
     seed: int,
     folder: Path,
     loggers: Sequence[Logger] = (),
+    evaluating: Sequence[lightning.Callback] = (),
 ) -> None:
     """Train ``recipe`` to its end; a partial run goes on, a finished one is left as it is.
+
+    ``loggers`` and ``evaluating`` are :func:`repro.training.build.build`'s.
 
     A divergence is a result too: it is recorded, and starting the run again only tells of it.
 
@@ -57,7 +61,7 @@ def run(
         if is_first():
             record(folder, recipe, machine, data)
         try:
-            build(recipe, machine, data, seed=seed, folder=folder, loggers=list(loggers)).fit()
+            build(recipe, machine, data, seed=seed, folder=folder, loggers=loggers, evaluating=evaluating).fit()
         except Diverged as stopped:
             _write_result(folder, diverged_at=stopped.since)
             raise
@@ -141,18 +145,9 @@ def check(machine: Machine) -> None:
         )
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the run folder; the lock goes with the process, however it ends."""
+def _locked(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Hold the run folder, in the first process for all."""
     if not is_first():
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as lock:
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: a killed run's workers would still hold it
-        except (BlockingIOError, PermissionError):
-            raise RunError(
-                f"{folder} is in use by another process; wait for it, or use another --seed or --out"
-            ) from None
-        yield
+        return contextlib.nullcontext()
+    refusal = f"{folder} is in use by another process; wait for it, or use another --seed or --out"
+    return held(folder / ".lock", refusal=refusal)

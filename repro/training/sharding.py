@@ -55,6 +55,14 @@ def shard(network: nn.Module, over: DeviceMesh, sharding: Sharding) -> None:
     share(network, mp_policy=policy)
 
 
+def in_bfloat16(network: nn.Module) -> None:
+    """Round weights as sharding in ``bf16`` computes with them: all but learned activations and routers."""
+    kept = {id(parameter) for module in _in_float32(network) for parameter in module.parameters()}
+    for parameter in network.parameters():
+        if id(parameter) not in kept:
+            parameter.data = parameter.data.to(torch.bfloat16)
+
+
 def _prepare(layer: nn.Module, sharding: Sharding) -> None:
     """What is done to a layer where it lies, so that its parameters keep their names."""
     if sharding.recompute:

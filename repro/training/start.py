@@ -2,10 +2,11 @@
 
 import contextlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import lightning
 from rich.console import Console
 
 from repro.data.images.locate import locate as locate_images
@@ -22,25 +23,42 @@ from repro.training import text
 from repro.training.build import Data
 from repro.training.callbacks.progress import ProgressLine
 from repro.training.checkpoints import step_of
-from repro.training.launch import ENDED, PREEMPTED, Job, job
+from repro.training.launch import PREEMPTED, Job, job
 from repro.training.meeting import meeting
 from repro.training.ranks import by_torchrun, is_first, started
 from repro.training.record import refuse_other_data, versions
 from repro.training.resuming import newest
 from repro.training.run import check, is_complete, refuse_diverged, run
-from repro.training.telling import introduce, results
-from repro.training.torchrun import start_all
+from repro.training.telling import introduce, results, tell_changed
+from repro.training.torchrun import handed_over, start_all
+
+# What else is done with the model as it trains, made before anything is written.
+Evaluating = Callable[[Recipe, Data, Path], Sequence[lightning.Callback]]
+# What a complete run has no results of although its recipe names it, in words for a person; nothing if it has all.
+Lacking = Callable[[Recipe, Path], str]
 
 
-def start(name: str, overrides: Sequence[str], *, on: str, seed: int, out: Path | None, console: Console) -> None:
+def start(
+    name: str,
+    overrides: Sequence[str],
+    *,
+    on: str,
+    seed: int,
+    out: Path | None,
+    console: Console,
+    evaluating: Evaluating = lambda recipe, data, folder: (),
+    lacking: Lacking = lambda recipe, folder: "",
+) -> None:
     """Train a recipe by name, saying on ``console`` what it is, where it writes and how it goes."""
     say = console if is_first() else Console(quiet=True)
     try:
         with meeting() as others:
-            beginning = others.together(lambda: _begin(job(name, overrides, on=on, seed=seed, out=out)), _said)
+            beginning = others.together(
+                lambda: _begin(job(name, overrides, on=on, seed=seed, out=out), evaluating, lacking), _said
+            )
             _go_on(beginning, say)
     except ReproError as error:
-        if not (by_torchrun() and _handed_over(error)):
+        if not (by_torchrun() and handed_over(error)):
             raise
 
 
@@ -50,21 +68,25 @@ class Beginning:
 
     job: Job
     data: Data | None
+    sets: Mapping[str, str] = field(default_factory=dict)  # fingerprints of those that it is validated on beside it
+    evaluating: Sequence[lightning.Callback] = ()
+    lacking: str = ""  # by a complete run
 
 
-def _begin(asked: Job) -> Beginning:
+def _begin(asked: Job, evaluating: Evaluating, lacking: Lacking) -> Beginning:
     """What can be wrong is told now, before anything is written."""
     if is_complete(asked.folder):
         _check_same_data(asked)
-        return Beginning(asked, None)
+        return Beginning(asked, None, lacking=lacking(asked.recipe, asked.folder))
     check(asked.machine)
     layout = fit(asked.recipe, asked.machine)
     _check_writable(asked.folder)
-    data = _data(asked.recipe)
+    data, sets = _data(asked.recipe), dict[str, str]()
     if isinstance(asked.recipe, LanguageRecipe):
         assert isinstance(data, Prepared)
-        text.data(asked.recipe, data, layout, seed=asked.seed)  # a split may be too short, or not of these subsets
-    return Beginning(asked, data)
+        served = text.data(asked.recipe, data, layout, seed=asked.seed)  # a split may be too short, a set not be there
+        sets = {sample.set: sample.fingerprint for sample in served.samples}
+    return Beginning(asked, data, sets, evaluating(asked.recipe, data, asked.folder))
 
 
 def _said(beginning: Beginning) -> dict[str, object]:
@@ -76,6 +98,7 @@ def _said(beginning: Beginning) -> dict[str, object]:
         "the layout": f"{asked.recipe.layout} on {asked.machine.name!r}, {fit(asked.recipe, asked.machine)}",
         "the run's folder": asked.folder,
         "the data": beginning.data.fingerprint if beginning.data else "a complete run",
+        "the validation sets": beginning.sets,
         "the version": versions()["repro"],
     }
 
@@ -86,24 +109,35 @@ def _go_on(beginning: Beginning, say: Console) -> None:
         refuse_diverged(asked.folder)
         told = f"already complete: {asked.folder}\n{results(asked.folder, asked.recipe)}"
         say.print(told, highlight=False, soft_wrap=True, markup=False)
+        if beginning.lacking:
+            say.print(beginning.lacking, highlight=False, soft_wrap=True, markup=False, style="yellow")
         return
     if is_first():
         (asked.folder / PREEMPTED).unlink(missing_ok=True)
     if asked.machine.world_size > started():
         start_all(asked)
     else:
-        _train(asked, beginning.data, say)
+        _train(beginning, beginning.data, say)
 
 
-def _train(asked: Job, data: Data, say: Console) -> None:
+def _train(beginning: Beginning, data: Data, say: Console) -> None:
     """In this process, alone or one of several."""
-    recipe, folder = asked.recipe, asked.folder
+    asked, recipe, folder = beginning.job, beginning.job.recipe, beginning.job.folder
     checkpoint = newest(folder)
     done = step_of(checkpoint) if checkpoint else 0
     introduce(recipe, asked.machine, data, folder, done, say)
+    tell_changed(folder, beginning.sets, say)
     progress = ProgressLine(say, steps=recipe.steps, done=done)
     try:
-        run(recipe, asked.machine, data, seed=asked.seed, folder=folder, loggers=[progress])
+        run(
+            recipe,
+            asked.machine,
+            data,
+            seed=asked.seed,
+            folder=folder,
+            loggers=[progress],
+            evaluating=beginning.evaluating,
+        )
     except Preempted as stopped:
         if is_first():
             write_whole(folder / PREEMPTED, f"{stopped}\n")
@@ -117,28 +151,11 @@ def _train(asked: Job, data: Data, say: Console) -> None:
         )
 
 
-def _handed_over(error: ReproError) -> bool:
-    """Whether torchrun need not know, which would take it for a crash: who started it reads how it ended in a file.
-
-    It has to know if other processes do not, so that it ends them.
-    """
-    if started() > 1 and not error.agreed:
-        return False
-    if error.exit_code == Preempted.exit_code:
-        return True
-    told = os.environ.get(ENDED)
-    if told and is_first():
-        try:
-            write_whole(Path(told), f"{error.exit_code} {error}")
-        except OSError:
-            return False
-    return bool(told)
-
-
 def _data(recipe: Recipe) -> Data:
     if isinstance(recipe, ImageRecipe):
         return locate_images(recipe.data, recipe.model.classes)
     assert isinstance(recipe, LanguageRecipe)
+    text.check_sets(recipe)
     with bars() if is_first() else contextlib.nullcontext(silent) as progress:
         return ready(recipe.data, recipe.model.vocab_size, progress=progress)
 

@@ -1,6 +1,7 @@
 """What a run says of itself, before it begins and when it is complete."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from repro.recipe.layout import fit
 from repro.recipe.schema import LanguageRecipe
 from repro.training.build import Data
 from repro.training.run import result
+from repro.training.validation_file import VALIDATION, changed
 
 UNREAD = 0.01  # of the tokens; less goes without saying
 
@@ -33,13 +35,19 @@ def introduce(recipe: Recipe, where: Machine, data: Data, folder: Path, done: in
         "data": _described(recipe, data),
         **_mixed(recipe, data),
         **_unread(recipe, data),
+        **_evaluated(recipe),
         "machine": f"{where.device}: {shared.micro_batch} {'sequence' if text else 'image'}s at a time, {times} a step",
         "folder": str(folder) + (f", going on after step {done:,}" if done else ""),
     }
     for word, said in lines.items():
         console.print(Text.assemble((word, "bold"), f"  {said}"), highlight=False, soft_wrap=True)
-    if isinstance(recipe, LanguageRecipe) and recipe.evaluation.tasks:
-        console.print("the recipe's downstream tasks are not evaluated by this version", style="yellow")
+
+
+def tell_changed(folder: Path, sets: Mapping[str, str], console: Console) -> None:
+    """Say which validation sets, by name and fingerprint, have other tokens than when this run was last validated."""
+    for name, before in changed(folder, sets).items():
+        told = f"{name} has fingerprint {sets[name]} and had {before}: {VALIDATION} goes on with another set"
+        console.print(told, style="yellow", highlight=False, soft_wrap=True)
 
 
 def _budget(recipe: Recipe) -> str:
@@ -86,14 +94,26 @@ def _unread(recipe: Recipe, data: Data) -> dict[str, str]:
     return {"never read": f"{share:.0%} of the training tokens, which are {where}"} if share > UNREAD else {}
 
 
+def _evaluated(recipe: Recipe) -> dict[str, str]:
+    """What it is evaluated on as it trains, where that is more than its own validation split."""
+    if not isinstance(recipe, LanguageRecipe):
+        return {}
+    sets, tasks = recipe.validation.sets, recipe.evaluation.tasks
+    often = f"every {recipe.evaluation.every:,} steps and " if recipe.evaluation.every else ""
+    return ({"validation": f"{', '.join(sets)}, every {recipe.validation.every:,} steps"} if len(sets) > 1 else {}) | (
+        {"tasks": f"{', '.join(tasks)}, {often}at the end"} if tasks else {}
+    )
+
+
 def results(folder: Path, recipe: Recipe) -> str:
     """What came out of a complete run."""
-    last = result(folder)
-    validation, guess = last["validation_loss"], _guess(recipe)
+    last, guess = result(folder), _guess(recipe)
+    validated = f", validation {_number(last['validation_loss'])}" if "validation_loss" in last else ""
     skipped = f", {last['skipped_steps']:.0f} steps skipped" if last["skipped_steps"] else ""
-    told = f"loss {_number(last['loss'])}, validation {_number(validation)} (nats per "
+    told = f"loss {_number(last['loss'])}{validated} (nats per "
     told += f"image), top-1 {last['top1']:.2%}, top-5 {last['top5']:.2%}" if "top1" in last else "token)"
     told += f" after {last['steps']:,} steps{skipped}"
+    validation = last.get("validation_loss", 0.0)  # a run need not be validated on what is held out
     lost = validation is None or validation >= guess
     return f"{told}\nvalidation is no better than a guess ({guess:.4f})" if lost else told
 

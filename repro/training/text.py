@@ -1,6 +1,7 @@
 """What a language model trains with: its module, its data and what happens around its steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -9,17 +10,22 @@ import torch
 from torch import Tensor
 
 from repro import models
-from repro.data.manifest import Prepared
+from repro.data import sets
+from repro.data.manifest import TOKENIZER, Prepared
 from repro.data.repetition import repeats
 from repro.data.text import TextData
+from repro.errors import DataError
 from repro.recipe.controls import RNNRecipe
 from repro.recipe.counting import per_token
 from repro.recipe.families import MoERecipe
 from repro.recipe.layout import Fit
+from repro.recipe.lists import HELD_OUT
 from repro.recipe.schema import LanguageRecipe
 from repro.training.callbacks.magnitudes import Magnitudes
 from repro.training.callbacks.metrics import Coefficients, Unit
 from repro.training.callbacks.routers import Routers
+from repro.training.callbacks.sets import Sets
+from repro.training.callbacks.summary import Shapes
 from repro.training.callbacks.validation import Validation
 from repro.training.language_model import LanguageModel
 from repro.training.routers import auxiliary
@@ -46,7 +52,11 @@ def module(recipe: LanguageRecipe, *, eos_id: int = 0) -> LanguageModel:
 
 
 def data(recipe: LanguageRecipe, prepared: Prepared, fit: Fit, *, seed: int) -> TextData:
-    """Batches of the prepared data set that the recipe names."""
+    """Batches of the prepared data set that the recipe names, and of the other sets that it is validated on.
+
+    Raises:
+        DataError: one of these is not prepared with the tokenizer of the first, or something is too short.
+    """
     return TextData(
         prepared,
         context=recipe.data.context,
@@ -57,7 +67,37 @@ def data(recipe: LanguageRecipe, prepared: Prepared, fit: Fit, *, seed: int) -> 
         workers=recipe.data.workers,
         validation_tokens=recipe.validation.tokens,
         mixture=recipe.data.mixture,
+        others=_found(recipe, prepared),
     )
+
+
+def check_sets(recipe: LanguageRecipe) -> None:
+    """Refuse validation sets that nobody knows, before data are prepared.
+
+    Raises:
+        DataError: there is no such set.
+    """
+    for name in others(recipe):
+        with _or_without():
+            sets.check_name(name)
+
+
+def _found(recipe: LanguageRecipe, prepared: Prepared) -> dict[str, Prepared]:
+    with _or_without():
+        return {name: sets.find(name, tokenizer=prepared.folder / TOKENIZER) for name in others(recipe)}
+
+
+@contextmanager
+def _or_without() -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{error}; or train without it: validation.sets=[{HELD_OUT}]") from error
+
+
+def others(recipe: LanguageRecipe) -> list[str]:
+    """The sets that a run is validated on beside its own."""
+    return [name for name in recipe.validation.sets if name != HELD_OUT]
 
 
 def unit(recipe: LanguageRecipe) -> Unit:
@@ -66,14 +106,16 @@ def unit(recipe: LanguageRecipe) -> Unit:
 
 
 def callbacks(recipe: LanguageRecipe, folder: Path) -> list[lightning.Callback]:
-    """The state of routers, or of activations that no norm follows; coefficients; then validation."""
-    every = recipe.validation.every
-    validation = Validation(folder / "validation.npy", every=every)
+    """The state of routers, or of activations that no norm follows; what activations learned; then validation."""
+    every, found = recipe.validation.every, list[lightning.Callback]()
     if isinstance(recipe, MoERecipe):
-        return [Routers(recipe.model.top_k), Coefficients(every), validation]
+        found += [Routers(recipe.model.top_k)]
     if isinstance(recipe, RNNRecipe):
-        return [Magnitudes(every=1), Coefficients(every), validation]
-    return [Coefficients(every), validation]
+        found += [Magnitudes(every=1)]
+    found += [Coefficients(every), Shapes(recipe.model.activation, every)]
+    if HELD_OUT in recipe.validation.sets:
+        found += [Validation(folder / "validation.npy", every=every)]
+    return [*found, Sets(every)] if others(recipe) else found
 
 
 def _left_out(recipe: LanguageRecipe) -> Callable[[Tensor], Tensor] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from repro import cli
-from repro.bench import ffn, images, loader, step
+from repro.bench import decode, ffn, images, loader, step
 from repro.bench.rows import Figure
 
 
@@ -19,6 +19,7 @@ def refused(capsys, monkeypatch):
     monkeypatch.setattr(images, "measure", lambda: pytest.fail("it measured"))
     monkeypatch.setattr(step, "measure", lambda *_: pytest.fail("it measured"))
     monkeypatch.setattr(ffn, "measure", lambda *_: pytest.fail("it measured"))
+    monkeypatch.setattr(decode, "measure", lambda *_: pytest.fail("it measured"))
 
     def run(what, out):
         assert cli.status(["bench", what, "--out", str(out)]) == 2
@@ -36,7 +37,7 @@ def file(tmp_path):
     return tmp_path / "a-file"
 
 
-@pytest.mark.parametrize("what", ["loader", "images", "step", "activations", "ffn"])
+@pytest.mark.parametrize("what", ["loader", "images", "step", "activations", "ffn", "decode"])
 def test_a_file_is_no_folder(refused, file, what):
     assert refused(what, file) == f"repro: --out expects a folder, and {file} is a file; name a folder"
     assert file.read_text() == "mine"
@@ -60,7 +61,13 @@ def test_a_folder_that_cannot_be_written_is_refused(refused, monkeypatch, tmp_pa
 
 @pytest.mark.parametrize(
     ("what", "name"),
-    [("loader", "bench.csv"), ("images", "bench.csv"), ("ffn", "bench-ffn.csv"), ("step", "bench-training.csv")],
+    [
+        ("loader", "bench.csv"),
+        ("images", "bench.csv"),
+        ("ffn", "bench-ffn.csv"),
+        ("decode", "bench-decode.csv"),
+        ("step", "bench-training.csv"),
+    ],
 )
 def test_a_file_that_cannot_be_appended_to_is_refused(refused, tmp_path, monkeypatch, what, name):
     path = tmp_path / name
@@ -83,9 +90,16 @@ def test_proving_leaves_nothing_behind(monkeypatch, tmp_path):
 def test_help_says_what_each_measures_and_writes(capsys):
     assert cli.status(["bench", "--help"]) == 0
     said = capsys.readouterr().out
-    for word in ("step:", "loader:", "images:", "activations:", "ffn:"):
+    for word in ("step:", "loader:", "images:", "activations:", "ffn:", "decode:"):
         assert word in said
-    for name in ("bench.csv", "bench-training.csv", "bench-activations.csv", "activations.png", "bench-ffn.csv"):
+    for name in (
+        "bench.csv",
+        "bench-training.csv",
+        "bench-activations.csv",
+        "activations.png",
+        "bench-ffn.csv",
+        "bench-decode.csv",
+    ):
         assert name in said
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from repro.bench import timing
-from repro.bench.timing import Timing, TurnFailed, interleaved
+from repro.bench.timing import CpuClock, Timing, TurnFailed, interleaved
 
 
 def turn(said, name):
@@ -53,3 +53,10 @@ def test_who_failed_is_said(ticks):
             interleaved({"a": turn([], "a"), ("b", "both"): prepare}, ticks, seconds=0)
         assert failed.value.key == ("b", "both")
         assert isinstance(failed.value.__cause__, ValueError)
+
+
+def test_time_is_the_processors():
+    clock, done = CpuClock(), []
+    milliseconds = clock.time(lambda: done.append(clock.now()))
+    assert len(done) == 1
+    assert 0 <= milliseconds() < 1000

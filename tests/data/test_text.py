@@ -171,20 +171,20 @@ def test_resuming_gives_the_rest_mid_epoch_and_over_an_epochs_end(shared_set, wo
 @pytest.mark.parametrize("world_size", [1, 3, 4])
 def test_validation_is_spread_evenly_over_its_split_in_order(shared_set, world_size):
     data = text_data(shared_set, micro_batch=2, validation_tokens=5 * CONTEXT)
-    assert data.validation_sequences == 5
-    assert len(data.validation_windows) == 10
+    assert data.held_out.sequences == 5
+    assert len(data.held_out.windows) == 10
     shares = [
         [batch.clone() for batch in at(data, rank=rank, world_size=world_size).validation_batches()]
         for rank in range(world_size)
     ]
     assert len({tuple(len(batch) for batch in share) for share in shares}) == 1, "ranks step together"
     together = torch.cat([batch for share in shares for batch in share])[:5]
-    assert torch.equal(together, data.validation_windows.__getitems__(np.array([0, 2, 4, 6, 8])))
+    assert torch.equal(together, data.held_out.windows.__getitems__(np.array([0, 2, 4, 6, 8])))
 
 
 def test_validation_ends_with_its_split(shared_set):
     data = text_data(shared_set, validation_tokens=10**9)
-    assert data.validation_sequences == len(data.validation_windows)
+    assert data.held_out.sequences == len(data.held_out.windows)
 
 
 def test_a_validation_shorter_than_a_sequence_is_refused(shared_set):

@@ -22,7 +22,7 @@ from repro.data.manifest import (
     totals,
 )
 from repro.data.tokens.imports import imported, token_files
-from repro.errors import DataError
+from repro.errors import ReproError
 
 EOS_ID = 7
 CODES = {"uint8": 1, "int8": 2, "int16": 3, "int32": 4, "int64": 5, "float64": 6, "float32": 7, "uint16": 8}
@@ -30,7 +30,7 @@ CODES = {"uint8": 1, "int8": 2, "int16": 3, "int32": 4, "int64": 5, "float64": 6
 
 def refusal(call, *args, **options):
     """The one line that a call is refused with."""
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(ReproError) as caught:
         call(*args, **options)
     assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -27,7 +27,7 @@ from repro.data import tokenizer
 from repro.data.manifest import MANIFEST, Prepared
 from repro.data.preparing.journal import JOURNAL
 from repro.data.preparing.start import start
-from repro.errors import DataError
+from repro.errors import ReproError
 from tests.data.trees import contents, source
 
 KEY = "body"  # the field of a document's text
@@ -117,7 +117,7 @@ def prepare(*words):
 
 def refusal(*words):
     """The one line that this is refused with."""
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(ReproError) as caught:
         prepare(*words)
     assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -17,8 +17,9 @@ QUIET = pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered:
 
 
 @pytest.fixture(autouse=True)
-def poison():
+def poison(monkeypatch):
     """What is allocated and not written is NaN: torch sees to it where algorithms are to be deterministic."""
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)  # which a run turns off
     torch.use_deterministic_algorithms(True)
     assert torch.empty_like(torch.ones(3)).isnan().all()
     assert torch.ones(3).new_empty((2, 2), dtype=torch.bfloat16).isnan().all()

@@ -51,6 +51,17 @@ def test_a_run_that_is_not_there(ran):
     assert str(refused.value) == f"no run of {NAME}@1 lies in runs; `repro run {NAME}` makes one"
 
 
+def test_of_a_recipe_with_imported_weights_alone_their_folder_is_named(ran, tmp_path):
+    path = folder(load(NAME), 1).parent / "imported-01234567"
+    path.mkdir(parents=True)
+    (path / "imported.yaml").touch()
+    with pytest.raises(RunError) as refused:
+        find(NAME)
+    assert str(refused.value) == f"no run of {NAME} lies in runs; name the folder of imported weights: {path}"
+    made = ran(1)
+    assert [find(NAME)] == made
+
+
 def test_a_run_that_could_be_several(ran):
     first, second = ran(1, 2)
     with pytest.raises(RunError) as refused:

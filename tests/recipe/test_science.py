@@ -18,7 +18,14 @@ def test_a_fingerprint_is_eight_hexadecimal_characters_and_always_the_same():
 
 @pytest.mark.parametrize(
     "override",
-    ["workers=2", "tasks=[piqa]", "checkpoints.keep=9", "about=another", "deterministic=false"],
+    [
+        "workers=2",
+        "tasks=[piqa]",
+        "validation.sets=[held-out, c4]",
+        "checkpoints.keep=9",
+        "about=another",
+        "deterministic=false",
+    ],
 )
 def test_what_changes_no_number_keeps_the_fingerprint(override):
     assert fingerprint(load(NAME, [override])) == ORIGINAL
@@ -35,6 +42,7 @@ def test_how_a_model_lies_on_devices_keeps_the_fingerprint():
         "n_layers=3",
         "validation.every=7",
         "validation.tokens=8192",
+        "validation.sets=[c4]",
         "corpus=python-packages",
         "context=32",
         "mixture={a: 1}",

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from repro.data.manifest import TOKENIZER
+from repro.data.preparing import parallel
 from repro.errors import Preempted
 from repro.recipe import machine
 from repro.recipe.runs import read_metrics
 from repro.training.language_model import LanguageModel
 from repro.training.run import run
+from tests.data.written import in_place, json_lines, prepare, texts, written
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,3 +86,24 @@ def train(prepared, tmp_path, at_step):
         return Numbers.of(folder)
 
     return train
+
+
+SUBSETS = {"home": 60, "work": 40}  # documents
+
+
+def make(folder, tokenizer, seed=0):
+    """Prepare a set of two subsets, called letters, with the tokenizer of a run."""
+    files = {f"{subset}/a.jsonl": json_lines(texts(seed + n, n), "text") for subset, n in SUBSETS.items()}
+    path = written(folder / "letters", files)
+    prepare(f"path={path}", f"tokenizer={tokenizer}", "held_out=2", "name=letters")
+
+
+@pytest.fixture(scope="session")
+def letters(prepared, tmp_path_factory):
+    """Where that set lies, made by the tokenizer of the small corpus."""
+    root = tmp_path_factory.mktemp("prepared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPRO_DATA", str(root))
+        patch.setattr(parallel, "workers", in_place)
+        make(tmp_path_factory.mktemp("texts"), prepared.folder / TOKENIZER)
+    return root

@@ -16,6 +16,7 @@ from repro.training.callbacks.guard import GradientGuard
 from repro.training.callbacks.images import Averaging, ImageValidation, Statistics
 from repro.training.callbacks.magnitudes import Magnitudes
 from repro.training.callbacks.metrics import EVERY, Coefficients
+from repro.training.callbacks.summary import Shapes
 from repro.training.strategy import FSDP2
 from tests.training.test_image_classifier import tiny
 from tests.training.test_replicated import IMAGES, STRATEGIES
@@ -28,11 +29,11 @@ def built(recipe, folder):
 
 
 def test_the_callbacks_of_a_run_with_averaged_weights_and_without(tmp_path):
-    others = [Magnitudes, Statistics, Coefficients, ImageValidation]
+    others = [Magnitudes, Statistics, Coefficients, Shapes, ImageValidation]
     with_them, without = (pictures.callbacks(recipe, tmp_path) for recipe in (RECIPE, tiny()))
     assert [type(callback) for callback in with_them] == [*others[:2], Averaging, *others[2:]]
     assert [type(callback) for callback in without] == others
-    assert [with_them[0].every, with_them[2].decay, with_them[3].every, with_them[4].every] == [EVERY, 0.8, 8, 8]
+    assert [with_them[0].every, with_them[2].decay, with_them[3].every, with_them[5].every] == [EVERY, 0.8, 8, 8]
 
 
 def test_metrics_count_the_images_of_a_step_and_what_one_costs():

@@ -31,6 +31,8 @@ def test_a_run_leaves_what_the_design_lists(small, train, tmp_path):
         "origin.yaml",
         "machine.yaml",
         "versions.json",
+        "tokenizer.json",
+        "vocabulary.json",
         "metrics.csv",
         "validation.npy",
         "tensorboard",
@@ -151,6 +153,23 @@ def test_a_folder_with_other_data_is_refused(small, prepared, train, tmp_path):
     versions = tmp_path / "run" / "versions.json"
     versions.write_text(versions.read_text().replace(prepared.manifest.fingerprint, "0" * 12))
     with pytest.raises(RunError, match="was trained on data with fingerprint 000000000000"):
+        run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path / "run")
+
+
+@pytest.mark.parametrize("content", ["x", "[]", ""])
+def test_a_damaged_file_of_versions_is_told_in_a_line(content, small, prepared, train, tmp_path):
+    train(small())
+    path = tmp_path / "run" / "versions.json"
+    path.write_text(content)
+    with pytest.raises(RunError) as told:
+        run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path / "run")
+    assert str(told.value) == f"{path} is damaged: expected the versions that a run was made with, as JSON"
+
+
+def test_a_run_that_was_imported_is_not_trained_further(small, prepared, train, tmp_path):
+    train(small())
+    (tmp_path / "run" / "versions.json").write_text("{}")
+    with pytest.raises(RunError, match="run was imported, and is not trained further; use another --out"):
         run(small(), machine("cpu"), prepared, seed=0, folder=tmp_path / "run")
 
 

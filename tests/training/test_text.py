@@ -19,6 +19,7 @@ from repro.training.build import build
 from repro.training.callbacks.magnitudes import Magnitudes
 from repro.training.callbacks.metrics import Coefficients
 from repro.training.callbacks.routers import Routers
+from repro.training.callbacks.summary import Shapes
 from repro.training.callbacks.validation import Validation
 from repro.training.run import run
 from repro.training.sharding import Sharding, mesh, shard
@@ -32,7 +33,7 @@ FILTER = {"data.repetition": "{period: 3, times: 4}"}
 def test_each_family_is_watched_where_it_may_fail(family, own, tmp_path):
     """A mixture at its routers; what no norm keeps stable at its activations."""
     callbacks = text.callbacks(load(f"{family}-smoke-polynorm"), tmp_path)
-    assert [type(callback) for callback in callbacks] == [*own, Coefficients, Validation]
+    assert [type(callback) for callback in callbacks] == [*own, Coefficients, Shapes, Validation]
     assert all(callback.every == 1 for callback in callbacks if isinstance(callback, Magnitudes))
 
 
@@ -216,5 +217,5 @@ def test_what_cannot_be_mixed_is_told_before_anything_is_written(small, mixed, t
     job = start.Job(recipe, machine("cpu"), (), 0, tmp_path / "run")
     monkeypatch.setattr(start, "_data", lambda recipe: mixed)
     with pytest.raises(DataError, match=r"^data\.mixture: .* has no subset 'c'\. It has: a, b$"):
-        start._begin(job)
+        start._begin(job, lambda recipe, data, folder: (), lambda recipe, folder: "")
     assert not (tmp_path / "run").exists()

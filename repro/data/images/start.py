@@ -13,12 +13,12 @@ from repro.data.images.folder import folder
 from repro.data.images.pictures import ImageSet
 from repro.data.images.resize import Resized, resize
 from repro.data.images.tally import TOLD
-from repro.data.preparing.settings import given, whole
 from repro.data.progress import bars
 from repro.errors import DataError
 from repro.recipe import load
 from repro.recipe.images import ImageRecipe
 from repro.recipe.machine import cores
+from repro.recipe.settings import given, whole
 
 SETTINGS = ("path", "short_side", "out")
 SHORT_SIDE = 256  # pixels: ImageNet's usual one, of which 224 are seen
@@ -28,7 +28,7 @@ RECIPE = "resnet50-imagenet-polynorm"
 
 def start(settings: Sequence[str], *, console: Console) -> None:
     """Copy a folder of images, say what could not be copied, and how to train on the copies."""
-    words = given(settings, SETTINGS)
+    words = given(settings, SETTINGS, verb="prepare images", such_as="path=FOLDER")
     if "path" not in words:
         raise DataError("prepare images copies a folder of yours: give path=FOLDER with a folder for each class in it")
     short_side = whole("short_side", words.get("short_side", str(SHORT_SIDE)), largest=LARGEST, such_as=SHORT_SIDE)

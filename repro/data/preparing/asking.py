@@ -15,7 +15,6 @@ from repro.data.preparing.embedded import check_vocabulary
 from repro.data.preparing.estimate import tokens_in
 from repro.data.preparing.files import Asked
 from repro.data.preparing.parts import Part, part
-from repro.data.preparing.settings import amount, share, truth, whole
 from repro.data.preparing.tokenizer_files import PAPERS, Given, Own
 from repro.data.preparing.tokenizer_files import given as tokenizer_given
 from repro.data.preparing.tokens import AskedTokens
@@ -26,6 +25,7 @@ from repro.data.tokens.token_file import TokenFile
 from repro.errors import DataError
 from repro.recipe import sources
 from repro.recipe.machine import cores
+from repro.recipe.settings import amount, share, truth, whole
 from repro.recipe.sources import Files, Source
 
 SETTINGS = (

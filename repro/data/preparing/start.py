@@ -12,23 +12,25 @@ from repro.data.preparing.asking import LARGEST, OF_A_FOLDER, SETTINGS, Order, o
 from repro.data.preparing.embedded import prepare
 from repro.data.preparing.estimate import Estimate, free_bytes, in_words
 from repro.data.preparing.files import Asked, prepare_files
-from repro.data.preparing.settings import given, whole
 from repro.data.preparing.tokens import AskedTokens, prepare_tokens
 from repro.data.progress import Progress, bars
+from repro.data.tasks import start as tasks
 from repro.errors import DataError, nearest
 from repro.recipe import sources
 from repro.recipe.display import duration
+from repro.recipe.settings import given, whole
 
 IMAGES = "images"  # a folder of one's own
+TASKS = "tasks"  # what models are asked
 VOCAB_SIZES = {"python-stdlib": 4096, "python-packages": 8192}  # those of the recipes that read them
 
 
 def start(words: Sequence[str], *, console: Console) -> None:
-    """Prepare a data set by name, a folder of documents or tokens, or one of images, and say what it holds."""
+    """Prepare a data set by name, a folder of documents, tokens or images, or what tasks ask, and say what it holds."""
     dataset, settings = (None, words) if "=" in words[0] else (words[0], words[1:])
-    known = (*sources.names(), IMAGES)
+    known = (*sources.names(), IMAGES, TASKS)
     if dataset is None:
-        typed = given(settings, OF_A_FOLDER)
+        typed = _given(settings, OF_A_FOLDER)
         if "path" not in typed:
             raise DataError(f"give the name of a data set, or path=FOLDER. Known: {', '.join(known)}")
         _files(None, typed, console)
@@ -36,6 +38,8 @@ def start(words: Sequence[str], *, console: Console) -> None:
         from repro.data.images.start import start as copy  # torch and torchvision take seconds to import
 
         copy(settings, console=console)
+    elif dataset == TASKS:
+        tasks.start(settings, console=console)
     elif dataset not in known:
         hint = nearest(dataset, known)
         if Path(dataset).exists():
@@ -44,11 +48,15 @@ def start(words: Sequence[str], *, console: Console) -> None:
     elif sources.load(dataset).kind == "embedded":
         _embedded(dataset, settings, console)
     else:
-        _files(dataset, given(settings, SETTINGS), console)
+        _files(dataset, _given(settings, SETTINGS), console)
+
+
+def _given(settings: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    return given(settings, known, verb="prepare", such_as=f"{known[0]}=...")
 
 
 def _embedded(corpus: str, settings: Sequence[str], console: Console) -> None:
-    value = given(settings, ["vocab_size"]).get("vocab_size", str(VOCAB_SIZES[corpus]))
+    value = _given(settings, ["vocab_size"]).get("vocab_size", str(VOCAB_SIZES[corpus]))
     vocab_size = whole("vocab_size", value, largest=LARGEST, such_as=8192)
     with bars() as progress:
         prepared = prepare(corpus, vocab_size=vocab_size, progress=progress)

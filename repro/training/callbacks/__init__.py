@@ -1,7 +1,8 @@
 """What happens around a training step.
 
-After a step they act in this order: metrics, validation, saving, interruption. So a checkpoint of a step is written
-when all that belongs to the step is.
+After a step they act in this order: metrics, validation, saving, interruption, and what takes long enough to be stopped
+in. So a checkpoint of a step is written when all that belongs to the step is, but for what can be computed from the
+checkpoint itself, as results of tasks can: a run that goes on from there makes up for what is missing.
 """
 
 import lightning

@@ -14,6 +14,7 @@ from repro.data.images.batches import ImageData
 from repro.errors import DataError
 from repro.training.averaging import flat, follow, share, statistics
 from repro.training.callbacks import at_step, due
+from repro.training.callbacks.metrics import paused
 from repro.training.callbacks.validation import Validation, of_all_ranks
 from repro.training.image_classifier import ImageClassifier
 
@@ -73,7 +74,8 @@ class ImageValidation(Validation):
         """Evaluate if it is time."""
         if not due(trainer, batch_idx, self.every):
             return
-        losses, accuracies = evaluate(trainer.datamodule, _classifier(pl_module))  # type: ignore[attr-defined]
+        with paused(trainer, pl_module):
+            losses, accuracies = evaluate(trainer.datamodule, _classifier(pl_module))  # type: ignore[attr-defined]
         self.keep(trainer, losses, **accuracies)
 
     def keep(self, trainer: lightning.Trainer, losses: np.ndarray[Any, Any], **others: float) -> None:

@@ -1,9 +1,10 @@
 """Loss, throughput and rate, averaged over a few steps and given to every logger."""
 
+import contextlib
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,10 @@ class Metrics(lightning.Callback):
         """Start the clock with the first batch of a row: what happens between two rows is not counted."""
         if self.started is None:
             self.started = time.perf_counter()
+
+    def interrupt(self) -> None:
+        """Time only the steps to come: what an evaluation took is not theirs."""
+        self.steps_timed, self.started = 0, None
 
     def on_train_batch_end(
         self,
@@ -136,6 +141,17 @@ def log(trainer: lightning.Trainer, values: dict[str, float], *, step: int | Non
     """Give ``values`` to every logger, at ``step`` or the current optimizer step."""
     for logger in trainer.loggers:
         logger.log_metrics(values, step=trainer.global_step if step is None else step)
+
+
+@contextlib.contextmanager
+def paused(trainer: lightning.Trainer, module: lightning.LightningModule) -> Iterator[None]:
+    """Between two steps: in evaluation mode, without gradients, and outside what is timed."""
+    module.eval()
+    with torch.no_grad():
+        yield
+    module.train()
+    for metrics in (callback for callback in trainer.callbacks if isinstance(callback, Metrics)):  # type: ignore[attr-defined]
+        metrics.interrupt()
 
 
 def peak_memory(device: torch.device) -> float:

@@ -141,7 +141,16 @@ class Interruption(lightning.Callback):
         Raises:
             Preempted: the checkpoint is written.
         """
-        if not at_step(trainer, batch_idx) or not _any_rank(trainer, self.asked):
+        if at_step(trainer, batch_idx):
+            self.heed(trainer)
+
+    def heed(self, trainer: lightning.Trainer) -> None:
+        """Save and stop if a signal came to any rank; between two steps, all ranks together.
+
+        Raises:
+            Preempted: the checkpoint is written.
+        """
+        if not _any_rank(trainer, self.asked):
             return
         self.saving.save(trainer)
         self.saving.finish(trainer)
@@ -157,6 +166,17 @@ class Interruption(lightning.Callback):
         for number, handler in self.before.items():
             signal.signal(number, handler)
         self.before = {}
+
+
+def heed_signals(trainer: lightning.Trainer) -> None:
+    """For what takes long between two steps, so that a stop is not waited for.
+
+    Raises:
+        Preempted: as :meth:`Interruption.heed` does.
+    """
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Interruption):
+            callback.heed(trainer)
 
 
 def _any_rank(trainer: lightning.Trainer, flag: bool) -> bool:

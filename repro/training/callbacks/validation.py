@@ -10,10 +10,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from repro.data.text import TextData
+from repro.data.text import Sample, TextData
 from repro.paths import write_whole
 from repro.training.callbacks import due
-from repro.training.callbacks.metrics import log
+from repro.training.callbacks.metrics import log, paused
 from repro.training.language_model import LanguageModel
 
 
@@ -40,7 +40,10 @@ class Validation(lightning.Callback):
         if not due(trainer, batch_idx, self.every):
             return
         assert isinstance(pl_module, LanguageModel)
-        self.keep(trainer, _evaluate(trainer.datamodule, pl_module))  # type: ignore[attr-defined]
+        data: TextData = trainer.datamodule  # type: ignore[attr-defined]
+        with paused(trainer, pl_module):
+            losses = evaluate(data, data.held_out, pl_module)
+        self.keep(trainer, losses)
 
     def keep(self, trainer: lightning.Trainer, losses: np.ndarray[Any, Any], **others: float) -> None:
         """Add one evaluation to ``validation.npy``, and log its mean with ``others``."""
@@ -52,11 +55,10 @@ class Validation(lightning.Callback):
         log(trainer, {"validation_loss": float(losses.mean(dtype=np.float64)), **others})
 
 
-def _evaluate(data: TextData, module: LanguageModel) -> np.ndarray[Any, Any]:
-    module.eval()
-    mine = torch.cat([module.sequence_losses(batch.to(module.device)) for batch in data.validation_batches()])
-    module.train()
-    return of_all_ranks(mine)[: data.validation_sequences].cpu().numpy()  # the last rank's share is padded
+def evaluate(data: TextData, sample: Sample, module: LanguageModel) -> np.ndarray[Any, Any]:
+    """Loss of each sequence of ``sample`` in nats per token, ``(sequences,)``, on every rank."""
+    mine = torch.cat([module.sequence_losses(batch.to(module.device)) for batch in data.validation_batches(sample)])
+    return of_all_ranks(mine)[: sample.sequences].cpu().numpy()  # the last rank's share is padded
 
 
 def of_all_ranks(mine: Tensor) -> Tensor:

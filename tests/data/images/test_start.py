@@ -91,7 +91,7 @@ def test_of_many_unreadable_ones_the_first_are_named(prepare, tmp_path):
     [
         ([], "prepare images copies a folder of yours: give path=FOLDER with a folder for each class in it"),
         (["path={tmp}/no"], "data.path={tmp}/no does not exist: expected a folder of images"),
-        (["path={photos}", "short_sid=256"], "prepare has no setting 'short_sid'. Did you mean 'short_side'?"),
+        (["path={photos}", "short_sid=256"], "prepare images has no setting 'short_sid'. Did you mean 'short_side'?"),
         (["path={photos}", "short_side=big"], "short_side=big: expected a whole number from 1 to 10000, such as"),
         (["path={photos}/train/ant"], "{photos}/train/ant has no class folders with images: expected one folder"),
         (["path={photos}", "out={photos}/small"], "{photos}/small is in {photos}: expected a folder elsewhere"),

@@ -52,7 +52,7 @@ def helped(capsys):
 def test_help_names_every_setting_of_a_data_set_and_of_a_folder(helped):
     told = set(re.findall(r"\b([a-z_]+)=", helped))
     assert {*SETTINGS, "path", "text_key"} <= told
-    assert told <= {*OF_A_FOLDER, "short_side"}
+    assert told <= {*OF_A_FOLDER, "short_side", "names"}  # of images and of tasks
 
 
 @pytest.mark.parametrize("word", OF_A_FOLDER)

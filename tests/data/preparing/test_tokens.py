@@ -14,7 +14,7 @@ from repro.data.preparing.tokens import AskedTokens
 from repro.data.progress import silent
 from repro.data.text import TextData
 from repro.data.tokens.imports import token_files
-from repro.errors import DataError
+from repro.errors import ReproError
 from tests.data.token_files import dolma, megatron
 from tests.data.written import (
     VOCABULARY,
@@ -184,7 +184,7 @@ def test_a_file_that_is_altered_later_is_told_and_taken_anew(folder, by, root):
     ids = np.fromfile(path, "<u2")
     ids[10], ids[11] = ids[11], ids[10]
     ids.tofile(path)
-    with pytest.raises(DataError, match=r"train/a-00000\.bin is missing or altered: its sha256 is not the manifest's"):
+    with pytest.raises(ReproError, match=r"train/a-00000\.bin is missing or altered: its sha256 is not the manifest's"):
         there.verify()
     prepare(*words)
     again = opened(root / "tokens" / FOLDER)
@@ -196,7 +196,7 @@ def test_a_file_that_is_gone_is_told(folder, by, root):
     prepare(f"path={folder}", f"tokenizer={by}")
     gone = folder / "a" / "part-0-00000.npy"
     gone.unlink()
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(ReproError) as caught:
         opened(root / "tokens" / FOLDER)
     assert str(caught.value) == (
         f"{root / 'tokens' / FOLDER}/train/a-00000.bin links to {gone}, which is gone: put it back, or mend it with "

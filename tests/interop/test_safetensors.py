@@ -9,10 +9,12 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch.multiprocessing.reductions import StorageWeakRef
 
 import repro
 from repro import cli, models
 from repro.data.text import TokenWindows
+from repro.interop import pieces
 from repro.recipe import fingerprint, from_file
 from repro.training import checkpoints
 from repro.training.language_model import LanguageModel
@@ -136,18 +138,55 @@ def test_by_default_it_lies_in_the_run_s_folder_open_to_who_can_read_that(runs, 
     file = runs / "dense/step-00000004.safetensors"
     assert code == 0
     assert printed.splitlines() == [
-        "dense-smoke-polynorm after step 4, trained weights: 21 tensors, 0.09 MB of memory and of disk",
+        "dense-smoke-polynorm after step 4, trained weights: 21 tensors, 0.09 MB",
         f"written: {file}",
     ]
     assert file.stat().st_mode == (runs / "dense/recipe.yaml").stat().st_mode
     assert export(runs / "dense", "--to", "safetensors")[1].splitlines()[1] == f"replaced: {file}"
 
 
-def test_the_newest_complete_checkpoint_is_taken(runs, tmp_path, export):
+def test_a_damaged_checkpoint_is_told_and_another_can_be_named(runs, tmp_path, export):
     shutil.copytree(runs / "dense", tmp_path / "run")
-    next((tmp_path / "run/checkpoints/step-00000004").glob("*.distcp")).unlink()
-    assert export(tmp_path / "run", "--to", "safetensors")[0] == 0
+    damaged = tmp_path / "run/checkpoints/step-00000004"
+    next(damaged.glob("*.distcp")).unlink()
+    code, _, complaint = export(tmp_path / "run", "--to", "safetensors")
+    assert (code, complaint.count("\n")) == (2, 1)
+    assert str(damaged) in complaint
+    assert export(tmp_path / "run", "step=2", "--to", "safetensors")[0] == 0
     assert (tmp_path / "run/step-00000002.safetensors").is_file()
+
+
+def test_another_checkpoint_can_be_named(runs, tmp_path, export):
+    file = tmp_path / "weights"
+    code, printed, _ = export(runs / "dense", "step=2", "--to", "safetensors", "--out", file)
+    assert code == 0
+    assert printed.startswith("dense-smoke-polynorm after step 2, trained weights: ")
+    with safe_open(file, "pt") as opened:
+        assert opened.metadata()["step"] == "2"
+
+
+def test_only_the_checkpoint_that_is_taken_is_looked_into(runs, tmp_path, export, monkeypatch):
+    looked, outline = [], checkpoints.outline
+    monkeypatch.setattr(checkpoints, "outline", lambda path: looked.append(path.name) or outline(path))
+    export(runs / "dense", "step=2", "--to", "safetensors", "--out", tmp_path / "weights")
+    assert looked == ["step-00000002"]
+
+
+@pytest.mark.parametrize("at_once", [1, 5_000, 20_000])
+def test_memory_holds_what_is_read_at_once_and_the_tensor_that_is_written(runs, tmp_path, export, monkeypatch, at_once):
+    alive, most, fill = [], [], checkpoints.fill
+
+    def filled(path, weights):
+        alive.extend((StorageWeakRef(one.untyped_storage()), one.nbytes) for one in weights.values())
+        most.append(sum(size for storage, size in alive if not storage.expired()))
+        fill(path, weights)
+
+    monkeypatch.setattr(pieces, "AT_ONCE", at_once)
+    monkeypatch.setattr(checkpoints, "fill", filled)
+    export(runs / "mixture", "--to", "safetensors", "--out", tmp_path / "weights")
+    sizes = [size for _, size in alive]
+    assert len(most) > 1
+    assert max(most) <= max(at_once, max(sizes)) + max(sizes) < sum(sizes)
 
 
 @pytest.fixture
@@ -165,7 +204,16 @@ def refused(export):
 def test_a_format_that_there_is_not(runs, refused):
     complaint = "there is no format 'safetensor' to export to. Did you mean 'safetensors'?"
     assert refused(runs / "dense", "--to", "safetensor") == complaint
-    assert refused(runs / "dense", "--to", "gguf") == "there is no format 'gguf' to export to. There are: safetensors."
+    complaint = "there is no format 'gguf' to export to. There are: hf, safetensors."
+    assert refused(runs / "dense", "--to", "gguf") == complaint
+
+
+def test_a_setting_or_a_step_that_there_is_not(runs, refused):
+    assert refused(runs / "dense", "stp=2", "--to", "hf") == "export has no setting 'stp'. Did you mean 'step'?"
+    complaint = f"{runs}/dense has no complete checkpoint of step=3; there are those of 2, 4"
+    assert refused(runs / "dense", "step=3", "--to", "safetensors") == complaint
+    complaint = "step=x: expected a whole number from 0 to 1000000000, such as step=1000"
+    assert refused(runs / "dense", "step=x", "--to", "safetensors") == complaint
 
 
 def test_a_run_that_there_is_not(refused, tmp_path, monkeypatch):
@@ -174,7 +222,7 @@ def test_a_run_that_there_is_not(refused, tmp_path, monkeypatch):
 
 
 def test_a_run_without_a_complete_checkpoint(runs, refused, tmp_path):
-    (tmp_path / "checkpoints/step-00000002").mkdir(parents=True)
+    (tmp_path / "checkpoints").mkdir()
     (tmp_path / "recipe.yaml").write_text((runs / "dense/recipe.yaml").read_text())
     complaint = f"{tmp_path} has no complete checkpoint; `repro run` writes one as it trains"
     assert refused(tmp_path, "--to", "safetensors") == complaint
@@ -188,7 +236,7 @@ def test_a_target_that_is_no_file(runs, refused, tmp_path):
 def test_a_target_in_what_is_no_folder(runs, refused, tmp_path):
     (tmp_path / "file").touch()
     complaint = refused(runs / "dense", "--to", "safetensors", "--out", tmp_path / "file/weights")
-    assert complaint == f"cannot write {tmp_path}/file/weights: File exists"
+    assert complaint == f"cannot write {tmp_path}/file: File exists"
 
 
 def test_a_disk_without_room_is_told_before_anything_is_read(runs, refused, tmp_path, monkeypatch):

@@ -2,15 +2,16 @@
 
 import pytest
 
-from repro.data.preparing.settings import amount, given, share, truth, whole
-from repro.errors import DataError
+from repro.errors import RecipeError
+from repro.recipe.settings import amount, given, share, truth, whole
 
 KNOWN = ("path", "short_side")
+SAID = {"verb": "prepare", "such_as": "path=..."}
 
 
 def test_settings_are_found_by_key():
-    assert given(["path=/a=b", "short_side=3"], KNOWN) == {"path": "/a=b", "short_side": "3"}
-    assert given([], KNOWN) == {}
+    assert given(["path=/a=b", "short_side=3"], KNOWN, **SAID) == {"path": "/a=b", "short_side": "3"}
+    assert given([], KNOWN, **SAID) == {}
 
 
 @pytest.mark.parametrize(
@@ -24,8 +25,8 @@ def test_settings_are_found_by_key():
     ],
 )
 def test_a_mistake_is_one_line(settings, text):
-    with pytest.raises(DataError) as caught:
-        given(settings, KNOWN)
+    with pytest.raises(RecipeError) as caught:
+        given(settings, KNOWN, **SAID)
     assert str(caught.value) == text
 
 
@@ -35,7 +36,7 @@ def test_a_whole_number_is_read():
 
 @pytest.mark.parametrize("value", ["many", "-1", "0", "100", "1e1", "1.0", "٣", "9" * 5000])
 def test_what_is_no_whole_number_within_bounds_is_refused(value):
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(RecipeError) as caught:
         whole("n", value, largest=99, such_as=8)
     assert str(caught.value) == f"n={value}: expected a whole number from 1 to 99, such as n=8"
 
@@ -48,7 +49,7 @@ def test_an_amount_is_read_as_people_write_large_numbers():
 
 @pytest.mark.parametrize("value", ["many", "", "0", "-1e9", "0.5", "1.5", "1e16", "1e999", "inf", "nan", "2 billion"])
 def test_what_is_no_amount_within_bounds_is_refused(value):
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(RecipeError) as caught:
         amount("tokens", value, largest=10**15)
     assert str(caught.value) == f"tokens={value}: expected a number from 1 to 1e+15, such as tokens=250e9"
 
@@ -59,7 +60,7 @@ def test_a_share_is_read():
 
 @pytest.mark.parametrize("value", ["few", "1%", "-0.1", "1.01", "nan", "inf", "0,5"])
 def test_what_is_no_share_is_refused(value):
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(RecipeError) as caught:
         share("unusable", value)
     assert str(caught.value) == f"unusable={value}: expected a share from 0 to 1, such as unusable=0.01"
 
@@ -70,6 +71,6 @@ def test_a_truth_is_spelt_one_way():
 
 @pytest.mark.parametrize("value", ["True", "yes", "1", "0", "no"])
 def test_what_is_neither_true_nor_false_is_refused(value):
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(RecipeError) as caught:
         truth("dry_run", value)
     assert str(caught.value) == f"dry_run={value}: expected true or false"

@@ -1,26 +1,32 @@
-"""The ``key=value`` words that follow ``repro prepare DATASET``."""
+"""The ``key=value`` words of verbs that take no recipe, such as ``repro prepare DATASET``."""
 
 from collections.abc import Sequence
 
-from repro.errors import DataError, nearest
+from repro.errors import RecipeError, nearest
 
 
-def given(settings: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+def given(settings: Sequence[str], known: Sequence[str], *, verb: str, such_as: str) -> dict[str, str]:
     """The settings by key.
 
+    Args:
+        settings: as a person wrote them.
+        known: keys of the verb.
+        verb: in the words of an error.
+        such_as: a setting that is right.
+
     Raises:
-        DataError: one is not ``key=value``, is unknown, or is set twice.
+        RecipeError: one is not ``key=value``, is unknown, or is set twice.
     """
     found: dict[str, str] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not value:
-            raise DataError(f"{setting!r} is not key=value, such as {known[0]}=...")
+            raise RecipeError(f"{setting!r} is not key=value, such as {such_as}")
         if key not in known:
             hint = nearest(key, known) or f" There is: {', '.join(known)}."
-            raise DataError(f"prepare has no setting {key!r}.{hint}")
+            raise RecipeError(f"{verb} has no setting {key!r}.{hint}")
         if key in found:
-            raise DataError(f"{key} is set twice")
+            raise RecipeError(f"{key} is set twice")
         found[key] = value
     return found
 
@@ -29,10 +35,12 @@ def whole(key: str, value: str, *, largest: int, such_as: int, smallest: int = 1
     """``value`` as a whole number.
 
     Raises:
-        DataError: it is none, below ``smallest`` or above ``largest``.
+        RecipeError: it is none, below ``smallest`` or above ``largest``.
     """
     if not (value.isascii() and value.isdecimal() and len(value) < 19 and smallest <= int(value) <= largest):
-        raise DataError(f"{key}={value}: expected a whole number from {smallest} to {largest}, such as {key}={such_as}")
+        raise RecipeError(
+            f"{key}={value}: expected a whole number from {smallest} to {largest}, such as {key}={such_as}"
+        )
     return int(value)
 
 
@@ -40,14 +48,14 @@ def amount(key: str, value: str, *, largest: int) -> int:
     """``value`` as a whole number from 1 on, which may be spelt ``250e9``.
 
     Raises:
-        DataError: it is none, or above ``largest``.
+        RecipeError: it is none, or above ``largest``.
     """
     try:
         number = float(value)
     except ValueError:
         number = 0.0
     if not 1 <= number <= largest or number != int(number):
-        raise DataError(f"{key}={value}: expected a number from 1 to {largest:g}, such as {key}=250e9")
+        raise RecipeError(f"{key}={value}: expected a number from 1 to {largest:g}, such as {key}=250e9")
     return int(number)
 
 
@@ -55,14 +63,14 @@ def share(key: str, value: str) -> float:
     """``value`` as a number from 0 to 1.
 
     Raises:
-        DataError: it is none.
+        RecipeError: it is none.
     """
     try:
         number = float(value)
     except ValueError:
         number = -1.0
     if not 0 <= number <= 1:
-        raise DataError(f"{key}={value}: expected a share from 0 to 1, such as {key}=0.01")
+        raise RecipeError(f"{key}={value}: expected a share from 0 to 1, such as {key}=0.01")
     return number
 
 
@@ -70,8 +78,8 @@ def truth(key: str, value: str) -> bool:
     """``value`` as true or false.
 
     Raises:
-        DataError: it is neither.
+        RecipeError: it is neither.
     """
     if value not in {"true", "false"}:
-        raise DataError(f"{key}={value}: expected true or false")
+        raise RecipeError(f"{key}={value}: expected true or false")
     return value == "true"
