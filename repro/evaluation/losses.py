@@ -12,6 +12,7 @@ from torch import Tensor
 
 from repro.evaluation.documents import Documents, Numbers
 from repro.evaluation.parts import Kept
+from repro.evaluation.ranks import rank, world_size
 from repro.evaluation.subject import Subject
 from repro.models.attention import documents
 from repro.models.loss import IGNORED
@@ -58,10 +59,10 @@ def evaluate(subject: Subject, of: Documents, *, kept: Kept, told: Callable[[int
     arrays = kept.read()
     done, losses = (int(arrays["done"]), _losses(arrays)) if arrays else (0, Losses.none())
     told(int(losses.tokens.sum()))
-    block = BATCHES * _windows_at_a_time(subject) * _world()
+    block = BATCHES * _windows_at_a_time(subject) * world_size()
     while done < len(of.wanted):
         windows = of.wanted[done : done + block]
-        for own in _of_all_ranks(_evaluated(subject, of, np.array_split(windows, _world())[_rank()])):
+        for own in _of_all_ranks(_evaluated(subject, of, np.array_split(windows, world_size())[rank()])):
             losses = losses.and_then(*own)
             told(int(own[2].sum()))
         done += len(windows)
@@ -115,14 +116,6 @@ def _windows_at_a_time(subject: Subject) -> int:
 def _of_all_ranks(own: tuple[Numbers, NDArray[np.float64], Numbers]) -> list[Any]:
     if not dist.is_initialized():
         return [own]
-    every: list[Any] = [None] * _world()
+    every: list[Any] = [None] * world_size()
     dist.all_gather_object(every, own)
     return every
-
-
-def _world() -> int:
-    return dist.get_world_size() if dist.is_initialized() else 1
-
-
-def _rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else 0

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from repro.data.progress import Progress, silent
+from repro.evaluation.ranks import rank, world_size
 from repro.evaluation.subject import Subject
 
 TOKENS = {"cpu": 1024, "cuda": 16384}  # of a batch, padding included; a longer sequence is a batch by itself
@@ -70,9 +71,9 @@ def scores(subject: Subject, pairs: Sequence[Pair], progress: Progress = silent)
     groups = batches(readings(numbers, subject.context), TOKENS[subject.device.type])
     found = np.zeros((len(numbers), 2))  # log-likelihood, and how many tokens are not the likeliest
     total, done = sum(len(one.inputs) for group in groups for one in group), 0
-    for group in groups[_rank() :: _ranks()]:
+    for group in groups[rank() :: world_size()]:
         _score(subject, group, found)
-        done += sum(len(one.inputs) for one in group) * _ranks()
+        done += sum(len(one.inputs) for one in group) * world_size()
         progress("score answers", min(done, total), total)
     for _ in range(_short(len(groups))):
         _score(subject, groups[0], np.zeros_like(found))
@@ -157,22 +158,14 @@ def is_sharded(network: nn.Module) -> bool:
     return any(isinstance(weight, DTensor) for weight in network.parameters())
 
 
-def _ranks() -> int:
-    return dist.get_world_size() if dist.is_initialized() else 1
-
-
-def _rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
 def _short(groups: int) -> int:
     """Batches that this process has fewer than another."""
-    return -(-groups // _ranks()) - len(range(_rank(), groups, _ranks()))
+    return -(-groups // world_size()) - len(range(rank(), groups, world_size()))
 
 
 def _add_up(found: NDArray[np.float64], device: torch.device) -> None:
     """Sum over processes; each number was found by one or, of a continuation of several windows, by a few."""
-    if _ranks() > 1:
+    if world_size() > 1:
         everywhere = torch.from_numpy(found).to(device)
         dist.all_reduce(everywhere)
         found[:] = everywhere.cpu().numpy()
