@@ -15,10 +15,10 @@ smokes: .venv/kit         ## the same checks of one arm of every other family
 	$(BIN)/repro smoke mlp-smoke-polynorm
 
 test: .venv/dev           ## everything that needs no GPU, no network and no compilation
-	$(BIN)/python -m pytest -n 2 -m "not compile and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not compile and not gpu"
 
 test-all: .venv/dev       ## the same, and what compiles
-	$(BIN)/python -m pytest -n 2 -m "not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu"
 
 gpu: .venv/dev            ## what needs a GPU, then the smokes of every family on it, in bfloat16
 	TRITON_INTERPRET=0 $(BIN)/python -m pytest -m gpu

@@ -17,7 +17,7 @@ from repro.bench.rows import append, expect
 from repro.bench.subjects import drawn_on
 from repro.bench.tables import digits, say
 from repro.bench.timing import Clock, CpuClock, GpuClock, Timing, TurnFailed, Work, rounds, summary
-from repro.evaluation.generation import Cached, chooser, without_end
+from repro.evaluation.generating.generation import Cached, chooser, without_end
 from repro.models.init import initialise
 from repro.recipe import LanguageRecipe, load
 from repro.recipe.parameters import ffn_width

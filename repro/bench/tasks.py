@@ -19,8 +19,8 @@ from repro import models
 from repro.bench.rows import Figure
 from repro.data import tokenizer
 from repro.data.tasks import facts, rows
-from repro.evaluation import harness, tasks
 from repro.evaluation.subject import Subject
+from repro.evaluation.tasks import harness, tasks
 from repro.recipe import LanguageRecipe, load
 from repro.recipe.machine import cores
 

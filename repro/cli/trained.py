@@ -51,7 +51,7 @@ def generate(
     seed=0           of the draws
     step=N           another checkpoint
     """
-    from repro.evaluation.generate import start
+    from repro.evaluation.generating.generate import start
 
     start(of, prompt, settings or (), on=on, console=words.console())
 
@@ -116,6 +116,6 @@ def import_(
     tokenizer=FILE  if none lies beside: a tokenizer.json, its folder, or olmo
     step=N          that the checkpoint is to be called by, instead of 0
     """
-    from repro.interop.imports import start
+    from repro.interop.importing.imports import start
 
     start(path, settings or (), source=source, name=as_, out=out, console=words.console())

@@ -11,10 +11,11 @@ import lightning
 from repro.data.manifest import Prepared
 from repro.data.tasks import facts
 from repro.errors import ReproError
-from repro.evaluation import harness, results, task_piece
+from repro.evaluation import results
 from repro.evaluation.results import Row
 from repro.evaluation.subject import Subject
-from repro.evaluation.task_piece import TaskPiece
+from repro.evaluation.tasks import harness, task_piece
+from repro.evaluation.tasks.task_piece import TaskPiece
 from repro.recipe import Recipe
 from repro.recipe.runs import read_metrics
 from repro.recipe.schema import LanguageRecipe

@@ -23,9 +23,10 @@ from repro.data.images.tally import Tally
 from repro.evaluation import results
 from repro.evaluation.parts import Kept
 from repro.evaluation.results import Row
-from repro.evaluation.work import Count, Model, is_imported
+from repro.evaluation.work import Count, Model
 from repro.paths import write_whole
 from repro.recipe.images import ImageRecipe
+from repro.recipe.runs import is_imported
 from repro.training.image_classifier import ImageClassifier
 from repro.training.ranks import is_first
 from repro.training.record import refuse_other_data

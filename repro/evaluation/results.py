@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from repro.errors import RunError
-from repro.evaluation.harness import TaskResult
+from repro.evaluation.tasks.harness import TaskResult
 from repro.paths import write_whole
 from repro.recipe import fingerprint, from_file
 from repro.recipe.images import ImageRecipe

@@ -19,9 +19,10 @@ from repro.evaluation.documents import Documents, Numbers
 from repro.evaluation.losses import Losses, evaluate
 from repro.evaluation.parts import Kept, archive
 from repro.evaluation.results import Row
-from repro.evaluation.work import Count, Model, covers, is_imported
+from repro.evaluation.work import Count, Model, covers
 from repro.paths import write_whole
 from repro.recipe.lists import HELD_OUT
+from repro.recipe.runs import is_imported
 from repro.recipe.schema import LanguageRecipe
 from repro.training.ranks import is_first
 from repro.training.record import refuse_other_data

@@ -87,7 +87,7 @@ def _pieces(asked: Asked, of: Trained) -> list[Piece]:
     sets: list[Piece] = [find(name, of, tokens=settings.tokens) for name in names.sets]
     if not names.tasks:
         return sets
-    from repro.evaluation.task_piece import find as find_tasks  # lm-eval takes seconds to import
+    from repro.evaluation.tasks.task_piece import find as find_tasks  # lm-eval takes seconds to import
 
     return [*sets, *find_tasks(names.tasks, files=settings.files, limit=settings.limit)]
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -12,18 +11,7 @@ from repro.data.progress import Progress
 from repro.evaluation import results
 from repro.evaluation.results import Row
 from repro.evaluation.subject import Subject
-from repro.training.record import recorded
 from repro.training.trained import Trained
-
-
-def is_imported(folder: Path) -> bool:
-    """Whether a run's weights were trained elsewhere, so that it names no data of its own.
-
-    Raises:
-        RunError: its ``versions.json`` is damaged.
-    """
-    found = recorded(folder)
-    return found is not None and "data" not in found
 
 
 def covers(before: int | None, now: int | None) -> bool:

@@ -8,11 +8,17 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from repro.errors import RunError
 from repro.training.holding import told
 
 MARK = "export.json"  # says what an export is of, and which files are its own
+
+
+def as_json(content: dict[str, Any]) -> str:
+    """As a person and a program can read it."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def check(path: Path) -> None:

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from repro.data.progress import bars
 from repro.errors import ReproError, nearest
-from repro.interop import export
-from repro.interop.safetensors_file import amount
+from repro.interop.exporting import export
+from repro.interop.exporting.safetensors_file import amount
 from repro.recipe import runs
 from repro.recipe.settings import given, whole
 from repro.training.trained import Trained

@@ -17,6 +17,11 @@ def folder(recipe: Recipe, seed: int, out: Path | None = None) -> Path:
     return (out or paths.runs()) / recipe.name / fingerprint(recipe) / f"seed-{seed}"
 
 
+def is_imported(run: Path) -> bool:
+    """Whether others trained its weights, so that it names no data of its own."""
+    return (run / IMPORTED).is_file()
+
+
 def find(text: str, out: Path | None = None) -> Path:
     """The run that a person means by a folder or by ``recipe[@seed]``.
 

@@ -39,12 +39,24 @@ def record(folder: Path, recipe: Recipe, machine: Machine, data: Source) -> None
         RunError: the folder holds a run on other data, which this one cannot continue.
     """
     refuse_other_data(folder, data)
-    write_whole(folder / "recipe.yaml", _yaml(recipe.model_dump(mode="json")))
-    write_whole(folder / "origin.yaml", _yaml(recipe.origin))
-    write_whole(folder / "machine.yaml", _yaml(machine.model_dump(mode="json") | {"fit": asdict(fit(recipe, machine))}))
+    write_recipe(folder, recipe)
+    write_whole(
+        folder / "machine.yaml", as_yaml(machine.model_dump(mode="json") | {"fit": asdict(fit(recipe, machine))})
+    )
     if isinstance(data, Prepared):
         Vocabulary.of_data(data).keep(folder)
     write_whole(folder / "versions.json", json.dumps(versions() | {"data": data.fingerprint}, indent=1) + "\n")
+
+
+def write_recipe(folder: Path, recipe: Recipe) -> None:
+    """Write ``recipe.yaml`` and where each of its values is from."""
+    write_whole(folder / "recipe.yaml", as_yaml(recipe.model_dump(mode="json")))
+    write_whole(folder / "origin.yaml", as_yaml(recipe.origin))
+
+
+def as_yaml(tree: object) -> str:
+    """In the order in which it was made."""
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
 
 
 def versions() -> dict[str, str]:
@@ -129,7 +141,3 @@ def _commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return ""
     return f"+{described.stdout.strip()}"
-
-
-def _yaml(tree: object) -> str:
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)

@@ -4,7 +4,7 @@ import pytest
 
 from repro.bench import tasks
 from repro.errors import DataError
-from repro.evaluation import tasks as evaluated
+from repro.evaluation.tasks import tasks as evaluated
 from tests.evaluation.questions import write
 
 ANSWERS = {"choice1": "The man got wet.", "choice2": "It ran.", "question": "effect", "label": 0}

@@ -34,7 +34,7 @@ def a_run(trained_once, tmp_path):
 @pytest.fixture
 def few_items(monkeypatch):
     """Lets a test make up items of a task, fewer than are published."""
-    monkeypatch.setattr("repro.evaluation.tasks.check_items", lambda file, found, where: None)
+    monkeypatch.setattr("repro.evaluation.tasks.tasks.check_items", lambda file, found, where: None)
 
 
 @pytest.fixture

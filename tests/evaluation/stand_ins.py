@@ -5,7 +5,7 @@ import signal
 from dataclasses import dataclass
 
 from repro.evaluation import results
-from repro.evaluation.harness import TaskResult
+from repro.evaluation.tasks.harness import TaskResult
 from repro.training.language_model import LanguageModel
 
 SETTINGS = {"evaluation.tasks": "[copa, piqa]", "evaluation.every": 6}

@@ -5,9 +5,9 @@ import pytest
 from lm_eval import evaluator
 
 from repro.data.progress import silent
-from repro.evaluation import harness, library, tasks
 from repro.evaluation.subject import Subject
-from repro.interop import export
+from repro.evaluation.tasks import harness, library, tasks
+from repro.interop.exporting import export
 from repro.recipe import machine
 from repro.training.run import run
 from repro.training.trained import Trained

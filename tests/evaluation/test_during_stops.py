@@ -10,8 +10,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from repro.errors import Preempted
-from repro.evaluation import during, harness, results, tasks
+from repro.evaluation import during, results
 from repro.evaluation.subject import Subject
+from repro.evaluation.tasks import harness, tasks
 from repro.recipe.runs import read_metrics
 from repro.training import checkpoints
 from repro.training.run import is_complete
@@ -211,7 +212,8 @@ def test_sharded_ranks_ask_lm_evals_tasks_as_they_train(prepared, tmp_path):
     settings = SMALL | {"evaluation.tasks": "[olmo_copa]", "evaluation.every": 12}
     body = f"""
 from repro.data.manifest import Prepared
-from repro.evaluation import during, tasks
+from repro.evaluation import during
+from repro.evaluation.tasks import tasks
 tasks.check_items = lambda *_: None
 recipe = load("dense-smoke-polynorm", {[f"{key}={value}" for key, value in settings.items()]})
 data, folder = Prepared.open(Path({str(prepared.folder)!r})), Path("run")

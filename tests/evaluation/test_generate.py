@@ -8,9 +8,9 @@ import pytest
 from torch import nn
 
 from repro import cli
-from repro.evaluation import generate, generation
-from repro.evaluation.generate import Asked, texts
-from repro.evaluation.generation import Sampling
+from repro.evaluation.generating import generate, generation
+from repro.evaluation.generating.generate import Asked, texts
+from repro.evaluation.generating.generation import Sampling
 from repro.evaluation.subject import Subject
 from repro.recipe import load
 from tests.evaluation import made

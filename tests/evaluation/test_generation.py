@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from repro.errors import RunError
-from repro.evaluation import generation
-from repro.evaluation.generation import Cached, Recomputed, Sampling, generate, reader
+from repro.evaluation.generating import generation
+from repro.evaluation.generating.generation import Cached, Recomputed, Sampling, generate, reader
 from repro.models.attention import documents
 from tests.evaluation.made import CONTEXT, EOS, VOCABULARY, subject
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from lm_eval.api.instance import Instance
 
-from repro.evaluation import answers, harness, tasks
-from repro.evaluation.language_model import Harness
+from repro.evaluation.tasks import answers, harness, tasks
+from repro.evaluation.tasks.language_model import Harness
 from tests.evaluation.questions import uniform, write
 from tests.training.ranks import on_ranks
 
@@ -232,7 +232,7 @@ def test_the_error_of_a_ratio_is_that_of_its_simulated_spread():
 BODY = """
 from pathlib import Path
 import torch.distributed as dist
-from repro.evaluation import harness, scoring, tasks
+from repro.evaluation.tasks import harness, scoring, tasks
 from tests.evaluation.questions import uniform
 
 scoring.TOKENS["cpu"] = 100

@@ -9,7 +9,7 @@ import torch
 
 from repro.errors import RunError
 from repro.evaluation import results
-from repro.evaluation.harness import TaskResult
+from repro.evaluation.tasks.harness import TaskResult
 from repro.recipe import fingerprint
 
 ROW = {"set": "c4", "subset": "c4", "nats_per_token": 2.5, "tokens_asked": None}

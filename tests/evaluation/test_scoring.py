@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from repro import models
-from repro.evaluation import scoring
-from repro.evaluation.scoring import Pair, Score, scores, windows
 from repro.evaluation.subject import Subject
+from repro.evaluation.tasks import scoring
+from repro.evaluation.tasks.scoring import Pair, Score, scores, windows
 from tests.evaluation.questions import CPU, uniform
 from tests.training.ranks import on_ranks
 
@@ -130,8 +130,8 @@ def test_progress_ends_with_all_tokens(subject):
 BODY = """
 import torch
 import torch.distributed as dist
-from repro.evaluation import scoring
-from repro.evaluation.scoring import Pair
+from repro.evaluation.tasks import scoring
+from repro.evaluation.tasks.scoring import Pair
 from tests.evaluation.questions import uniform
 
 subject = uniform(context=5)

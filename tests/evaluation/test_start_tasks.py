@@ -6,8 +6,8 @@ import pytest
 
 from repro.data.tasks import facts
 from repro.evaluation import results
-from repro.evaluation.harness import TaskResult
-from repro.evaluation.tasks import Tasks
+from repro.evaluation.tasks.harness import TaskResult
+from repro.evaluation.tasks.tasks import Tasks
 from tests.evaluation.conftest import evaluate
 
 
@@ -20,7 +20,7 @@ def prints():
 @pytest.fixture
 def answered(monkeypatch, prints):
     """Has two tasks answered without looking at the model; what was asked of it is listed."""
-    from repro.evaluation import task_piece
+    from repro.evaluation.tasks import task_piece
 
     every, told = [facts.task(name) for name in ("piqa", "sciq")], []
 

@@ -7,7 +7,7 @@ import pytest
 from repro.data.progress import silent
 from repro.data.tasks import facts
 from repro.errors import DataError
-from repro.evaluation import task_piece, tasks
+from repro.evaluation.tasks import task_piece, tasks
 from repro.evaluation.work import Count
 from tests.evaluation.questions import write
 

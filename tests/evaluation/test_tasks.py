@@ -10,7 +10,7 @@ import pytest
 
 from repro.data.tasks import facts
 from repro.errors import DataError, ReproError
-from repro.evaluation import harness, tasks
+from repro.evaluation.tasks import harness, tasks
 from tests.evaluation.questions import uniform, write
 
 pytestmark = pytest.mark.usefixtures("few_items")

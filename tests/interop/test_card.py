@@ -9,7 +9,7 @@ import pytest
 from repro.errors import RunError
 from repro.evaluation import results, sets
 from repro.evaluation.losses import Losses
-from repro.interop import export
+from repro.interop.exporting import export
 from repro.training.trained import Trained
 from tests.interop import untrained
 

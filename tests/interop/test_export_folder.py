@@ -8,7 +8,7 @@ import resource
 import pytest
 
 from repro import cli
-from repro.interop import export as exporting
+from repro.interop.exporting import export as exporting
 from repro.recipe import load
 from tests.interop import untrained
 

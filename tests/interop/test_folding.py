@@ -2,7 +2,7 @@
 
 import pytest
 
-from repro.interop.folding import folded
+from repro.interop.importing.folding import folded
 
 
 @pytest.mark.parametrize(

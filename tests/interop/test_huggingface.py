@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from repro.interop import export, pieces
+from repro.interop.exporting import export, pieces
 from repro.training import checkpoints, sharding
 from repro.training.trained import Trained
 from tests.interop import untrained

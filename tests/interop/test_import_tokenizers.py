@@ -8,9 +8,9 @@ import torch
 from repro import cli
 from repro.data import tokenizer
 from repro.evaluation import documents, losses
-from repro.evaluation.generate import Asked, ids
-from repro.evaluation.language_model import Harness
+from repro.evaluation.generating.generate import Asked, ids
 from repro.evaluation.subject import Subject
+from repro.evaluation.tasks.language_model import Harness
 from repro.training.trained import Trained
 from tests.evaluation import made
 from tests.interop.checkpoints import ours, saved

@@ -10,14 +10,14 @@ from torch import nn
 
 from repro import activations, models
 from repro.activations import PolyNorm, PolyReLU
-from repro.interop import huggingface
+from repro.interop.exporting import huggingface
 from repro.models.moe import PerExpert
 from repro.recipe.table import rows
 from tests.interop import untrained
 
 pytest.importorskip("transformers", "5")  # which dev has
 
-from repro.interop.remote import activations_polycom, modeling_polycom
+from repro.interop.exporting.remote import activations_polycom, modeling_polycom
 
 CLASSES = {"dense": modeling_polycom.PolyComForCausalLM, "moe": modeling_polycom.PolyComMoEForCausalLM}
 

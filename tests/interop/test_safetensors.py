@@ -14,7 +14,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 import repro
 from repro import cli, models
 from repro.data.text import TokenWindows
-from repro.interop import pieces
+from repro.interop.exporting import pieces
 from repro.recipe import fingerprint, from_file
 from repro.training import checkpoints
 from repro.training.language_model import LanguageModel

@@ -1,60 +1,19 @@
-"""Several ranks on a CPU from one process that has imported everything: torchrun would import it once a rank."""
+"""Several ranks on a CPU, forked from one process that has imported all: torchrun would import it once a rank."""
 
 import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-
-SECONDS = 240
-FORKS = """
-import json
-import os
-import signal
 import sys
 import traceback
+from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing.connection import wait
 from pathlib import Path
-import torch.distributed as dist
-from repro.recipe import load, machine
-from repro.training.run import run
 
+from tests.training.processes import FORKS
 
-def train(body, ranks, rank):
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks), "TORCHELASTIC_RUN_ID": "tests"}
-    store = f"file://{Path(body).absolute()}.store"
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=ranks, timeout=timedelta(seconds=60))
-    cpus = machine("cpu").model_copy(update={"devices": ranks})
-    exec(compile(Path(body).read_text(), body, "exec"), globals() | locals())
-    dist.destroy_process_group()
-
-
-def forked(body, ranks, rank):
-    if process := os.fork():
-        return process
-    try:
-        train(body, ranks, rank)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)  # taking down a Python that has imported torch takes two seconds
-
-
-for body, ranks, end in json.loads(os.environ["WORLDS"]):
-    running = {forked(body, ranks, rank) for rank in range(ranks)}
-    while running:
-        process, status = os.wait()
-        running.remove(process)
-        if os.waitstatus_to_exitcode(status) != end:
-            for other in running:
-                os.kill(other, signal.SIGKILL)
-                os.waitpid(other, 0)
-            sys.exit(f"{body}: a rank ended with {os.waitstatus_to_exitcode(status)}")
-os._exit(0)
-"""
+SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -74,25 +33,76 @@ def on_ranks(ranks, body, folder, **environment):
 def in_turn(worlds, folder, **environment):
     """Run one world after the other in ``folder``. However that ends, within bounds, no process is left behind."""
     folder.mkdir(parents=True, exist_ok=True)
-    told = []
     for number, world in enumerate(worlds):
-        body = folder / f"{number}_on_{world.ranks}_ranks.py"
-        body.write_text(world.body)
-        told.append((str(body), world.ranks, world.end))
-    root = str(Path(__file__).parents[2])
-    environment |= {"WORLDS": json.dumps(told), "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
-    status, said = _ended([sys.executable, "-c", FORKS], folder, os.environ | environment)
-    assert status == 0, said[-4000:]
+        _run(world, folder, f"{number}_on_{world.ranks}_ranks", os.environ | environment)
 
 
-def _ended(command, folder, environment):
-    """The exit code of a command and what it said."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **pipes) as process:
-        try:
-            said, _ = process.communicate(timeout=SECONDS)
-        finally:
-            if process.returncode != 0:  # else it has waited for all that it started
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-    return process.returncode, said
+def _run(world, folder, name, environment):
+    arguments = [(world, rank, folder, name, environment) for rank in range(world.ranks)]
+    running = [FORKS.Process(target=_rank, args=own) for own in arguments]
+    try:
+        for process in running:
+            process.start()
+        for process in _as_they_end(running):
+            assert process.exitcode == world.end, f"{name}: a rank ended with {process.exitcode}\n{_said(folder, name)}"
+    finally:
+        for process in running:
+            _kill(process)
+
+
+def _as_they_end(processes):
+    by_sentinel = {process.sentinel: process for process in processes}
+    while by_sentinel:
+        ended = wait(by_sentinel, timeout=SECONDS)
+        assert ended, f"{len(by_sentinel)} ranks hang"
+        for sentinel in ended:
+            process = by_sentinel.pop(sentinel)
+            process.join()
+            yield process
+
+
+def _kill(process):
+    """A rank, if it still runs, and what it started, if it could not wait for that."""
+    if process.pid and process.exitcode != 0:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.join()
+
+
+def _said(folder, name):
+    return "\n".join(path.read_text() for path in sorted(folder.glob(f"{name}.*.log")))[-4000:]
+
+
+def _rank(world, rank, folder, name, environment):
+    os.setsid()
+    os.chdir(folder)
+    log = os.open(f"{name}.{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world.ranks, "TORCHELASTIC_RUN_ID": "tests"}
+    os.environ |= environment | {key: str(value) for key, value in own.items()}
+    try:
+        _do(world, rank, name)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)  # taking down a Python that has imported torch takes two seconds
+
+
+def _do(world, rank, name):
+    import torch
+    import torch.distributed as dist
+
+    from repro.recipe import load, machine
+    from repro.training.run import run
+
+    torch.set_num_threads(1)
+    store = f"file://{Path(name).absolute()}.store"
+    dist.init_process_group("gloo", store, timedelta(seconds=60), world_size=world.ranks, rank=rank)
+    cpus = machine("cpu").model_copy(update={"devices": world.ranks})
+    known = {"rank": rank, "ranks": world.ranks, "cpus": cpus, "load": load, "run": run}
+    known |= {"json": json, "os": os, "signal": signal, "Path": Path, "dist": dist}
+    exec(compile(world.body, name, "exec"), known)
+    dist.destroy_process_group()

@@ -9,7 +9,7 @@ from repro.data.manifest import TOKENIZER
 from repro.data.preparing.tokenizer_files import given
 from repro.data.progress import Progress, silent
 from repro.errors import DataError, RunError
-from repro.interop.stored import Checkpoint
+from repro.interop.importing.stored import Checkpoint
 from repro.recipe.schema import TextModel
 from repro.training.vocabulary import VOCABULARY, Vocabulary
 

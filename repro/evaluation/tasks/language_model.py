@@ -8,10 +8,10 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 
 from repro.data.progress import Progress, silent
-from repro.evaluation import scoring, writing
-from repro.evaluation.scoring import Pair, Score
 from repro.evaluation.subject import Subject
-from repro.evaluation.writing import Prompt
+from repro.evaluation.tasks import scoring, writing
+from repro.evaluation.tasks.scoring import Pair, Score
+from repro.evaluation.tasks.writing import Prompt
 
 LONGEST = 256  # tokens of a written answer where a task does not say
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from repro.errors import RunError
-from repro.interop.stored import Checkpoint
+from repro.interop.importing.stored import Checkpoint
 from repro.recipe.table import rows
 
 HF, OLMO = "config.json", "config.yaml"

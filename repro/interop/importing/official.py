@@ -8,7 +8,7 @@ model's embedding and head, and the experts' ``w1`` (the gate, of a gated one), 
 
 from typing import Any
 
-from repro.interop.layouts import (
+from repro.interop.importing.layouts import (
     Layout,
     Part,
     Shapes,

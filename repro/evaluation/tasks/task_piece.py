@@ -6,9 +6,10 @@ from pathlib import Path
 
 from repro.data.progress import part_of
 from repro.data.tasks.facts import Task
-from repro.evaluation import harness, results, tasks
+from repro.evaluation import results
 from repro.evaluation.results import Row
-from repro.evaluation.tasks import Tasks
+from repro.evaluation.tasks import harness, tasks
+from repro.evaluation.tasks.tasks import Tasks
 from repro.evaluation.work import Count, Model, covers
 from repro.training.ranks import is_first
 

@@ -7,6 +7,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from repro.errors import RunError
+from repro.interop import folder
 from repro.recipe.schema import DecoderRecipe
 from repro.training.vocabulary import Vocabulary
 
@@ -28,8 +29,8 @@ def files(vocabulary: Vocabulary, recipe: DecoderRecipe) -> dict[str, str]:
     special = {"bos_token": bos, "eos_token": eos, "pad_token": eos}
     return {
         "tokenizer.json": _tokenizer(tokenizer, begins=vocabulary.bos_id is not None),
-        "tokenizer_config.json": _json(_config(special, recipe.data.context)),
-        "special_tokens_map.json": _json(special),
+        "tokenizer_config.json": folder.as_json(_config(special, recipe.data.context)),
+        "special_tokens_map.json": folder.as_json(special),
     }
 
 
@@ -50,7 +51,3 @@ def _config(special: Mapping[str, str], context: int) -> dict[str, Any]:
         "model_max_length": context,
         "padding_side": "left",  # as generation needs it
     }
-
-
-def _json(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import RunError
-from repro.interop.huggingface import is_stock
-from repro.interop.imported import origin
+from repro.interop.exporting.huggingface import is_stock
+from repro.interop.importing.imported import origin
 from repro.recipe.parameters import count
 from repro.recipe.runs import read_metrics
 from repro.recipe.schema import DecoderRecipe

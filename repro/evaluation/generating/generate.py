@@ -8,7 +8,7 @@ from rich.console import Console
 from tokenizers import Tokenizer
 
 from repro.errors import RecipeError, ReproError
-from repro.evaluation.generation import Sampling, chooser, going_on, refuse, room, visible
+from repro.evaluation.generating.generation import Sampling, chooser, going_on, refuse, room, visible
 from repro.evaluation.subject import Subject
 from repro.recipe import machine
 from repro.recipe.runs import find

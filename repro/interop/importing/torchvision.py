@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from repro.interop.configuration import Told
-from repro.interop.layouts import Conversion, Layout, Part, Shapes, known, layers, same
+from repro.interop.importing.configuration import Told
+from repro.interop.importing.layouts import Conversion, Layout, Part, Shapes, known, layers, same
 from repro.recipe import Recipe
 from repro.recipe.images import ResNetRecipe
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from repro import models
 from repro.data.progress import Progress, silent
 from repro.errors import RecipeError, ReproError, RunError
-from repro.interop.configuration import ACTIVATION, CONTEXT, Told
-from repro.interop.folding import folded
-from repro.interop.layouts import Layout, Part, Shape, Shapes
-from repro.interop.stored import Checkpoint, Stored
+from repro.interop.importing.configuration import ACTIVATION, CONTEXT, Told
+from repro.interop.importing.folding import folded
+from repro.interop.importing.layouts import Layout, Part, Shape, Shapes
+from repro.interop.importing.stored import Checkpoint, Stored
 from repro.recipe import Recipe
 from repro.recipe.checking import checked
 from repro.recipe.schema import Architecture, LanguageRecipe

@@ -7,7 +7,7 @@ released models may look so too, with the coefficients below ``mlp.act_fn`` or `
 from collections.abc import Iterator
 from typing import Any
 
-from repro.interop.layouts import Layout, Part, Shapes, activation, each, each_gated, known, layers, same
+from repro.interop.importing.layouts import Layout, Part, Shapes, activation, each, each_gated, known, layers, same
 from repro.recipe import Recipe
 from repro.recipe.schema import DecoderRecipe
 

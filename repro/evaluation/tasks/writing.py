@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch.distributed as dist
 
 from repro.data.progress import Progress, silent
-from repro.evaluation import scoring
-from repro.evaluation.generation import generate
+from repro.evaluation.generating.generation import generate
 from repro.evaluation.subject import Subject
+from repro.evaluation.tasks import scoring
 
 AT_A_TIME = 64  # prompts between two words of how far it is
 

@@ -13,7 +13,7 @@ from repro.data.tasks.facts import File, Part, Task
 from repro.data.tasks.fetch import check_items
 from repro.data.tasks.rows import Row
 from repro.errors import DataError
-from repro.evaluation import answers, library
+from repro.evaluation.tasks import answers, library
 
 OF_LM_EVAL = "lm-eval/"  # in a task's `defined`
 SEED = 1234  # with which lm-eval draws solved examples

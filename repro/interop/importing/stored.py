@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from repro.errors import RunError
-from repro.interop import locating
-from repro.interop.layouts import Shape, Shapes, bare
+from repro.interop.importing import locating
+from repro.interop.importing.layouts import Shape, Shapes, bare
 
 # What Megatron writes beside its weights: the state of random generators, and words of an enumeration. Their names are
 # bound to a class that does nothing.

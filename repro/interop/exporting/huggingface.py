@@ -1,14 +1,14 @@
 """How Hugging Face's transformers lays a decoder out: its class, its configuration, the names of its tensors.
 
 A gated linear unit is one that transformers has: in Llama, or in OLMoE as a mixture of experts. What else there is
-comes with its code, :mod:`repro.interop.remote`.
+comes with its code, :mod:`repro.interop.exporting.remote`.
 """
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from repro.interop.pieces import Piece
+from repro.interop.exporting.pieces import Piece
 from repro.recipe.families import MoEModel, MoERecipe
 from repro.recipe.parameters import ffn_width
 from repro.recipe.schema import DecoderRecipe, Model

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from repro import paths
 from repro.errors import RunError
-from repro.interop.pieces import Piece
+from repro.interop.exporting.pieces import Piece
 from repro.training.holding import told
 
 DTYPES = {

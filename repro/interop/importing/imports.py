@@ -7,15 +7,15 @@ from rich.console import Console
 
 from repro.data.progress import Progress, bars
 from repro.errors import ReproError, RunError, nearest
-from repro.interop import configuration, imported, torchvision, vocabularies
-from repro.interop.configuration import Told
-from repro.interop.fitting import Fitted
-from repro.interop.imported import Origin
-from repro.interop.layouts import Layout
-from repro.interop.official import MEGATRON, OLMO
-from repro.interop.stock import HUGGING_FACE
-from repro.interop.stored import Checkpoint
-from repro.interop.torchvision import TORCHVISION
+from repro.interop.importing import configuration, imported, torchvision, vocabularies
+from repro.interop.importing.configuration import Told
+from repro.interop.importing.fitting import Fitted
+from repro.interop.importing.imported import Origin
+from repro.interop.importing.layouts import Layout
+from repro.interop.importing.official import MEGATRON, OLMO
+from repro.interop.importing.stock import HUGGING_FACE
+from repro.interop.importing.stored import Checkpoint
+from repro.interop.importing.torchvision import TORCHVISION
 from repro.recipe import LanguageRecipe, Recipe, load
 from repro.recipe.settings import given, whole
 from repro.training.vocabulary import Vocabulary

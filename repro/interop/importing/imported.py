@@ -17,14 +17,14 @@ from torch import Tensor
 from repro import paths
 from repro.data.progress import Progress, silent
 from repro.interop import folder
-from repro.interop.stored import Checkpoint
+from repro.interop.importing.stored import Checkpoint
 from repro.paths import write_whole
 from repro.recipe import Recipe, fingerprint
 from repro.recipe.runs import IMPORTED
 from repro.recipe.schema import LanguageRecipe
 from repro.training import checkpoints
 from repro.training.holding import told
-from repro.training.record import versions
+from repro.training.record import as_yaml, versions, write_recipe
 from repro.training.vocabulary import Vocabulary
 from repro.training.writing import Writing
 
@@ -88,9 +88,8 @@ def write(into: Path, recipe: Recipe, of: Origin, record: Mapping[str, Any], wei
     with told(into):
         into.parent.mkdir(parents=True, exist_ok=True)
     with folder.whole(into, replacing=False) as aside:
-        write_whole(aside / "recipe.yaml", _yaml(recipe.model_dump(mode="json")))
-        write_whole(aside / "origin.yaml", _yaml(recipe.origin))
-        write_whole(aside / IMPORTED, _yaml(dict(record)))
+        write_recipe(aside, recipe)
+        write_whole(aside / IMPORTED, as_yaml(dict(record)))
         write_whole(aside / "versions.json", json.dumps(versions(), indent=1) + "\n")
         if of.vocabulary:
             of.vocabulary.keep(aside)
@@ -109,7 +108,3 @@ def _sha256(path: Path, progress: Progress = silent) -> str:
             done += len(piece)
             progress(f"digest of {path.name}", done, total)
     return digest.hexdigest()
-
-
-def _yaml(tree: object) -> str:
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from repro.data.progress import Progress, silent
 from repro.data.tasks.facts import Part, Task
-from repro.evaluation import library
 from repro.evaluation.subject import Subject
-from repro.evaluation.tasks import Tasks
+from repro.evaluation.tasks import library
+from repro.evaluation.tasks.tasks import Tasks
 
 if TYPE_CHECKING:
-    from repro.evaluation.language_model import Harness  # lm-eval takes seconds to import
+    from repro.evaluation.tasks.language_model import Harness  # lm-eval takes seconds to import
 
 Row = dict[str, Any]
 Measured = tuple[float, float]  # a value and its standard error
@@ -63,7 +63,7 @@ def evaluate(subject: Subject, tasks: Tasks, progress: Progress = silent) -> lis
     """
     from lm_eval import evaluator
 
-    from repro.evaluation.language_model import Harness
+    from repro.evaluation.tasks.language_model import Harness
 
     model = Harness(subject, apart=tasks.apart, rooms=tasks.rooms, progress=progress)
     tasks.begin()

@@ -1,21 +1,20 @@
 """A run's weights on their way out: what is written where, in the formats there are."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from repro.data.progress import Progress, silent
 from repro.errors import RunError
-from repro.interop import folder, huggingface, tokenizer_files
-from repro.interop.card import Export, card
-from repro.interop.imported import origin
-from repro.interop.pieces import Piece, read
-from repro.interop.safetensors_file import in_order, make_room, write
+from repro.interop import folder
+from repro.interop.exporting import huggingface, tokenizer_files
+from repro.interop.exporting.card import Export, card
+from repro.interop.exporting.pieces import Piece, read
+from repro.interop.exporting.safetensors_file import in_order, make_room, write
+from repro.interop.importing.imported import origin
 from repro.paths import write_whole
 from repro.recipe.schema import DecoderRecipe
 from repro.training import checkpoints
@@ -90,7 +89,7 @@ def write_folder(trained: Trained, plan: Plan, progress: Progress = silent) -> N
         for name, text in plan.texts.items():
             write_whole(aside / name, text)
         marked = provenance(trained) | {"date": _today(), "files": sorted([*files, *plan.texts])}
-        write_whole(aside / folder.MARK, _json(marked))
+        write_whole(aside / folder.MARK, folder.as_json(marked))
 
 
 def provenance(trained: Trained) -> dict[str, str]:
@@ -122,7 +121,7 @@ def _weights(trained: Trained, plan: Plan, aside: Path, tensors: Iterator[Tensor
         return names
     where = {piece.name: name for name, shard in zip(names, shards, strict=True) for piece in shard}
     index = {"metadata": {"total_size": sum(piece.size for piece in plan.pieces)}, "weight_map": where}
-    write_whole(aside / "model.safetensors.index.json", _json(index))
+    write_whole(aside / "model.safetensors.index.json", folder.as_json(index))
     return [*names, "model.safetensors.index.json"]
 
 
@@ -150,8 +149,8 @@ def _texts(trained: Trained, recipe: DecoderRecipe) -> dict[str, str]:
     )
     code = {} if huggingface.is_stock(recipe.model) else _code()
     return {
-        "config.json": _json(huggingface.config(recipe, ends)),
-        "generation_config.json": _json(ends | {"pad_token_id": vocabulary.eos_id}),
+        "config.json": folder.as_json(huggingface.config(recipe, ends)),
+        "generation_config.json": folder.as_json(ends | {"pad_token_id": vocabulary.eos_id}),
         **tokenizer_files.files(vocabulary, recipe),
         **code,
         "README.md": card(made),
@@ -164,7 +163,3 @@ def _code() -> dict[str, str]:
 
 def _today() -> str:
     return datetime.now(UTC).date().isoformat()
-
-
-def _json(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=2) + "\n"

@@ -1,0 +1,1 @@
+"""Models of this kit for other programs."""
