@@ -49,9 +49,12 @@ def stdlib(tmp_path_factory):
 
 @pytest.fixture
 def one_process_group():
+    before = set(os.environ)
     torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
     yield
     torch.distributed.destroy_process_group()
+    for name in set(os.environ) - before:  # Lightning's DDP tells processes that it might start of their group
+        del os.environ[name]
 
 
 @pytest.fixture
