@@ -15,7 +15,7 @@ LAYERS = [
     {"analysis", "data"},
     {"training"},
     {"evaluation", "theory", "interop", "claims"},
-    {"studies", "bench"},
+    {"studies", "bench", "inspection"},
     {"cli"},
     {"__main__"},
 ]

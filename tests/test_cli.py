@@ -228,6 +228,8 @@ FLAGS = {
     "compare": {"--json"},
     "export": {"--to", "--out"},
     "import": {"--from", "--as", "--out"},
+    "analyze": {"--on"},
+    "theory": {"--out"},
     "doctor": set(),
     "bench": {"--out"},
 }

@@ -19,6 +19,7 @@ ELSEWHERE = {  # minutes: run there instead
     "repro smoke": "make smoke",
     "repro run dense-smoke-gelu --on cpu-x2": "tests/training/test_launch.py",
     "repro plan dense-1b-gelu --on h100-8x8 --validate": "tests/training/test_dry_run.py",
+    "repro theory": "tests/theory",
     "repro prepare tasks": "tests/data/tasks",  # needs the hub
     "repro prepare fineweb-edu-sample tokens=100e6": "tests/data/preparing/test_remote.py",  # a server that is here
     "repro bench step": "tests/bench/test_step.py",

@@ -1,13 +1,14 @@
 """From a recipe's ``model`` section to a network and the distribution of its initial weights, whatever the family."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from repro import activations
-from repro.models.ffn import GatedFFN, PlainFFN
-from repro.models.init import Distribution, fans, small, truncated
+from repro.models.ffn import GatedFFN, LowRank, PlainFFN, whole
+from repro.models.init import Distribution, factored, fans, small, truncated
 from repro.models.mlp import mlp_from_recipe, scaled
 from repro.models.moe import MoE, PerExpert
 from repro.models.recurrent import elman, recurrent_from_recipe
@@ -52,7 +53,8 @@ def distribution(model: "Architecture") -> Distribution:
     if isinstance(model, MLPModel):
         return scaled
     assert isinstance(model, Model)
-    return truncated(model.d_model) if model.init == "truncated" else small(model.d_model, model.n_layers)
+    drawn = truncated(model.d_model) if model.init == "truncated" else small(model.d_model, model.n_layers)
+    return factored(drawn) if model.ffn_rank else drawn
 
 
 def _decoder(model: "Model") -> Decoder:
@@ -75,7 +77,8 @@ def _ffn(model: "Model") -> nn.Module:
 
     gated, width, activation = rows()[model.activation].gated, ffn_width(model), activations.build(model.activation)
     if not isinstance(model, MoEModel):
-        return (GatedFFN if gated else PlainFFN)(model.d_model, width, activation)
+        matrix = partial(LowRank, rank=model.ffn_rank) if model.ffn_rank else whole
+        return (GatedFFN if gated else PlainFFN)(model.d_model, width, activation, matrix)
     if model.coefficients == "expert":
         activation = PerExpert(activation, model.experts)  # type: ignore[arg-type]  # the recipe was checked to fit
     return MoE(model.experts, model.top_k, model.d_model, width, activation, gated=gated)

@@ -47,6 +47,21 @@ def truncated(d_model: int) -> Distribution:
     return draw
 
 
+def factored(whole: Distribution) -> Distribution:
+    """``whole``, but where a matrix is a product (:class:`repro.models.ffn.LowRank`), of its factors. Ours.
+
+    The right one is drawn as the whole matrix would be, the left one from N(0, 1 / rank): so the product's weights have
+    the variance of the whole's, and what goes from factor to factor that of what a whole matrix gives.
+    """
+
+    def draw(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
+        if name.endswith(".left.weight"):
+            return torch.empty(shape).normal_(0, 1 / math.sqrt(shape[1]), generator=generator)
+        return whole(name.replace(".right.weight", ".weight"), shape, generator)
+
+    return draw
+
+
 def fans(features: int) -> Distribution:
     """torchvision's ResNet: for convolutions N(0, 2 / fan_out), for a classifier of ``features`` torch's own choice for
     weight and bias, uniform within 1 / sqrt(features).

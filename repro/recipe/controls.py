@@ -18,6 +18,15 @@ class RNNRecipe(LanguageRecipe):
     family: Literal["rnn"]
     model: RNNModel
 
+    @model_validator(mode="after")
+    def _is_no_decoder(self) -> Self:
+        if self.data.document_mask:
+            raise ValueError("data.document_mask=true is for decoders, whose attention it bounds; rnn has none")
+        if self.optim.rank_penalty:
+            penalty = f"optim.rank_penalty={self.optim.rank_penalty:g}"
+            raise ValueError(f"{penalty} is for decoders, whose FFN matrices it moves; rnn has none")
+        return self
+
 
 class MLPModel(ImageModel):
     """A multilayer perceptron on flattened images."""

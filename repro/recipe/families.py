@@ -28,6 +28,8 @@ class MoEModel(Model):
     def _routes(self) -> Self:
         if self.top_k > self.experts:
             raise ValueError(f"top_k={self.top_k} is above experts={self.experts}; expected 1 to {self.experts}")
+        if self.ffn_rank:
+            raise ValueError(f"ffn_rank={self.ffn_rank} is for dense decoders; experts have whole matrices only")
         if self.d_model % 8:
             raise ValueError(f"d_model={self.d_model} is not a multiple of 8, as the grouped product of experts needs")
         return self

@@ -17,7 +17,14 @@ from repro.recipe.table import rows
 COMMAND_LINE = "the command line"
 THE_NAME = "the name"
 # What versions before these keys did, whose runs' files lack them.
-EARLIER = {"data.mixture": None, "data.repetition": None, "data.document_mask": False}
+EARLIER = {
+    "data.mixture": None,
+    "data.repetition": None,
+    "data.document_mask": False,
+    "model.ffn_rank": None,
+    "optim.rank_penalty": 0.0,
+    "analysis.every": None,
+}
 
 Settings = dict[str, tuple[Any, str]]  # by dotted key: a value and the file that set it
 
@@ -189,12 +196,18 @@ def _not_admitted(family: str, activation: str) -> str:
 
 
 def _check_width(recipe: DecoderRecipe) -> None:
-    """A gated width is two thirds of ``d_ff``, and whole."""
+    """A gated width is two thirds of ``d_ff``, and whole; a rank is at most the smaller side."""
     origin = recipe.origin
     try:
         width = ffn_width(recipe.model)
     except RecipeError as error:
         raise RecipeError(f"{origin['model.d_ff']}: {error}") from None
+    rank, smaller = recipe.model.ffn_rank, min(recipe.model.d_model, width)
+    if rank and rank > smaller:
+        raise RecipeError(
+            f"{origin['model.ffn_rank']}: ffn_rank={rank} is above {smaller}, the smaller side of its FFN matrices and "
+            "the most that their rank can be"
+        )
     if isinstance(recipe, MoERecipe):
         _check_experts(recipe, width)
 

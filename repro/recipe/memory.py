@@ -16,7 +16,7 @@ from repro.recipe.controls import MLPModel, RNNModel
 from repro.recipe.counting import count
 from repro.recipe.families import MoEModel
 from repro.recipe.images import ImageRecipe, ResNet
-from repro.recipe.parameters import ffn_width
+from repro.recipe.parameters import ffn_matrices, ffn_width
 from repro.recipe.schema import LanguageRecipe, Machine, Model, Recipe, TextModel
 from repro.recipe.table import rows
 
@@ -227,7 +227,8 @@ def activations_per_token(model: TextModel, width: int) -> int:
 
     Each norm keeps its input in float32, its value before and after the scale: ``(4 + 2 width) d_model``. Attention
     keeps q, k, v and its output: ``4 width d_model``; their input is the norm's. The FFN keeps ``kept`` tensors of its
-    own width (the table of activations). The last norm is one more; its output waits twice for the chunked loss.
+    own width (the table of activations) and, where its matrices are products, what goes from factor to factor. The last
+    norm is one more; its output waits twice for the chunked loss.
 
     A mixture keeps for each of a token's experts what an FFN does, its input, its output and four numbers of the
     routing; the router keeps its input, logits and probabilities in float32. The norms before the router, of queries
@@ -238,7 +239,7 @@ def activations_per_token(model: TextModel, width: int) -> int:
     assert isinstance(model, Model)
     scaled = width * model.d_model
     norm = (4 + width) * model.d_model + scaled
-    ffn = rows()[model.activation].kept * width * ffn_width(model)
+    ffn = width * (rows()[model.activation].kept * ffn_width(model) + ffn_matrices(model) * (model.ffn_rank or 0))
     layer = 2 * norm + 4 * scaled + ffn
     if isinstance(model, MoEModel):
         router = 4 * model.d_model + 2 * 4 * model.experts

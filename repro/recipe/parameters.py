@@ -39,8 +39,12 @@ def count(model: Model) -> Parameters:
 
 
 def ffn_match_residual(model: Model) -> float:
-    """FFN matrices beyond those of plain FFNs of width ``d_ff``, as a fraction of them; 0 where widths are exact."""
-    plain = 2 * model.n_layers * experts(model) * model.d_model * model.d_ff
+    """FFN matrices beyond those of plain FFNs of width ``d_ff`` and the same rank, as a fraction of them.
+
+    0 where matrices are whole and widths exact. Of one rank a gated FFN has more, since its three pairs of factors have
+    three sides of ``d_model``.
+    """
+    plain = 2 * model.n_layers * experts(model) * _matrix(model, model.d_ff)
     return count(model).ffn_matrices / plain - 1
 
 
@@ -77,8 +81,17 @@ def block(model: Model) -> int:
 
 def expert(model: Model) -> int:
     """Weights of one FFN."""
-    matrices = 3 if rows()[model.activation].gated else 2
-    return matrices * model.d_model * ffn_width(model)
+    return ffn_matrices(model) * _matrix(model, ffn_width(model))
+
+
+def ffn_matrices(model: Model) -> int:
+    """Matrices of one FFN, each whole or a product of two factors."""
+    return 3 if rows()[model.activation].gated else 2
+
+
+def _matrix(model: Model, width: int) -> int:
+    """Weights of one that leads to or from so many hidden numbers."""
+    return model.ffn_rank * (model.d_model + width) if model.ffn_rank else model.d_model * width
 
 
 def experts(model: Model) -> int:

@@ -49,6 +49,7 @@ class Model(TextModel):
 
     n_heads: PositiveInt
     d_ff: PositiveInt  # of a plain FFN; a gated one takes two thirds (Tables 5 and 6)
+    ffn_rank: PositiveInt | None  # each FFN matrix is a product of two factors of this rank (ours); null: whole
     rope_theta: PositiveFloat
     norm_eps: PositiveFloat
     # small: N(0, 2 / (5 d_model)), output layers divided by sqrt(2 n_layers). truncated: N(0, 0.82 / d_model), which is
@@ -112,6 +113,7 @@ class Optim(Section):
     eps: PositiveFloat
     clip: PositiveFloat  # of the global norm
     weight_decay: WeightDecay
+    rank_penalty: float  # times the mean log rank of FFN matrices, off the loss: above 0 raises it (ours)
     guard: Guard
 
     @model_validator(mode="after")
@@ -141,6 +143,12 @@ class Evaluation(Section):
 
     tasks: Words
     every: PositiveInt | None  # steps
+
+
+class Analysis(Section):
+    """Ranks of weights, likeness of states and gradients, layer by layer, every so many steps and at the end."""
+
+    every: PositiveInt | None  # steps; null: never, and not at the end
 
 
 class Checkpoints(Section):
@@ -181,6 +189,7 @@ class Recipe(Section, abc.ABC):
     deterministic: bool  # on a GPU: only algorithms that give the same bits again, at some cost in speed
     layout: Layout
     checkpoints: Checkpoints
+    analysis: Analysis
     # The file that set each value, by dotted key. Not part of what the recipe is.
     origin: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
 
@@ -222,14 +231,6 @@ class LanguageRecipe(Recipe):
             raise ValueError(
                 f"model.vocab_size={self.model.vocab_size} is below the {smallest} tokens of "
                 f"data.tokenizer={self.data.tokenizer}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _attends(self) -> Self:
-        if self.data.document_mask and not isinstance(self.model, Model):
-            raise ValueError(
-                f"data.document_mask=true is for decoders, whose attention it bounds; {self.family} has none"
             )
         return self
 

@@ -21,6 +21,7 @@ TAGS = {
     "loss": "train/loss",
     "grad_norm": "train/gradient_norm",
     "skipped_steps": "train/skipped_steps",
+    "rank_penalty": "train/rank_penalty",
     "lr": "train/learning_rate",
     "tokens": "train/tokens",
     "samples": "train/samples",

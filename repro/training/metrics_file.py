@@ -17,6 +17,7 @@ COLUMNS = (
     "mfu",
     "memory_gb",
     "largest_magnitude",  # of what leaves an activation
+    "rank_penalty",  # that is added to the loss, and is not in it
     "samples",  # of image classifiers
     "samples_per_second",
     "top1",

@@ -11,9 +11,11 @@ from repro.data.images.pictures import ImageSet
 from repro.recipe.counting import per_image
 from repro.recipe.images import ImageRecipe, ResNetRecipe
 from repro.recipe.layout import Fit
+from repro.training.callbacks.gradients import Gradients
 from repro.training.callbacks.images import Averaging, ImageValidation, Statistics
 from repro.training.callbacks.magnitudes import Magnitudes
 from repro.training.callbacks.metrics import EVERY, Coefficients, Unit
+from repro.training.callbacks.spectra import Spectra
 from repro.training.callbacks.summary import Shapes
 from repro.training.image_classifier import ImageClassifier
 
@@ -43,10 +45,14 @@ def unit(recipe: ImageRecipe) -> Unit:
 
 
 def callbacks(recipe: ImageRecipe, folder: Path) -> list[lightning.Callback]:
-    """What leaves the activations, norms' statistics, averaged weights, what activations learned, then validation."""
+    """What leaves the activations, norms' statistics, averaged weights, what activations learned, what the analysis
+    sees, then validation.
+    """
     averaging = [Averaging(recipe.optim.ema)] if recipe.optim.ema else []
     every = recipe.validation.every * recipe.steps_per_epoch
     validation = ImageValidation(folder / "validation.npy", every=every)
     learned = Coefficients(every), Shapes(recipe.model.activation, every)
     sizes = Magnitudes(EVERY if isinstance(recipe, ResNetRecipe) else 1)  # without norms, how they grow is the result
-    return [sizes, Statistics(), *averaging, *learned, validation]
+    often = recipe.analysis.every
+    analysing = [Spectra(often), Gradients(often)] if often else []
+    return [sizes, Statistics(), *averaging, *learned, *analysing, validation]

@@ -21,10 +21,14 @@ from repro.recipe.families import MoERecipe
 from repro.recipe.layout import Fit
 from repro.recipe.lists import HELD_OUT
 from repro.recipe.schema import LanguageRecipe
+from repro.training.callbacks.gradients import Gradients
 from repro.training.callbacks.magnitudes import Magnitudes
 from repro.training.callbacks.metrics import Coefficients, Unit
+from repro.training.callbacks.rank_penalty import RankPenalty
 from repro.training.callbacks.routers import Routers
 from repro.training.callbacks.sets import Sets
+from repro.training.callbacks.spectra import Spectra
+from repro.training.callbacks.states import States
 from repro.training.callbacks.summary import Shapes
 from repro.training.callbacks.validation import Validation
 from repro.training.language_model import LanguageModel
@@ -106,13 +110,19 @@ def unit(recipe: LanguageRecipe) -> Unit:
 
 
 def callbacks(recipe: LanguageRecipe, folder: Path) -> list[lightning.Callback]:
-    """The state of routers, or of activations that no norm follows; what activations learned; then validation."""
+    """What is added to the gradient; the state of routers, or of activations that no norm follows; what activations
+    learned; what the analysis sees; then validation.
+    """
     every, found = recipe.validation.every, list[lightning.Callback]()
+    if recipe.optim.rank_penalty:
+        found += [RankPenalty(recipe.optim.rank_penalty)]
     if isinstance(recipe, MoERecipe):
         found += [Routers(recipe.model.top_k)]
     if isinstance(recipe, RNNRecipe):
         found += [Magnitudes(every=1)]
     found += [Coefficients(every), Shapes(recipe.model.activation, every)]
+    if often := recipe.analysis.every:
+        found += [Spectra(often), States(often), Gradients(often)]
     if HELD_OUT in recipe.validation.sets:
         found += [Validation(folder / "validation.npy", every=every)]
     return [*found, Sets(every)] if others(recipe) else found

@@ -87,6 +87,21 @@ def test_logits_are_equal_to_the_bit_and_greedy_text_with_a_cache_is_ours(name, 
     assert torch.equal(generated, written)
 
 
+@pytest.mark.parametrize(("activation", "kind"), [("swiglu", "LlamaForCausalLM"), ("polynorm", "PolyComForCausalLM")])
+@torch.no_grad()
+def test_products_of_low_rank_are_multiplied_out(activation, kind, exported, tokens):
+    """Rounding a product once rather than twice moves logits by as much as another order of adding does."""
+    trained, folder = exported("dense", activation, {"model.ffn_rank": 6})
+    ours, theirs = trained.network(torch.device("cpu")), loaded(folder, stock=kind == "LlamaForCausalLM")
+    assert type(theirs).__name__ == kind
+    module = ours.layers[1].mlp.down_proj
+    assert torch.equal(theirs.model.layers[1].mlp.down_proj.weight, module.left.weight @ module.right.weight)
+    truth = trained.network(torch.device("cpu")).double()(tokens)
+    errors = [(logits - truth).square().mean().sqrt() for logits in (theirs(tokens).logits, ours(tokens))]
+    assert errors[0] < 2 * errors[1]
+    assert "| FFN matrices | of rank 6: products of two factors" in (folder / "README.md").read_text()
+
+
 @pytest.mark.parametrize("name", ["dense swiglu", "dense polynorm", "experts polynorm"])
 @torch.no_grad()
 def test_in_bfloat16_it_is_as_near_the_truth_as_ours(name, exported, tokens):

@@ -137,6 +137,16 @@ def test_what_megatron_s_arguments_say_is_held_against_the_recipe(tmp_path, refu
     assert "says add_bias_linear=True" in told["biased"]
 
 
+def test_whole_matrices_are_not_taken_for_products(tmp_path, refused):
+    file = megatron_file(tmp_path / "theirs", megatron("polynorm"), args(polynorm=True))
+    assert "ffn_rank=4: the official dense layout has whole FFN matrices; import it without ffn_rank" in refused(
+        file, "dense-smoke-polynorm", "ffn_rank=4"
+    )
+    file = saved(tmp_path / "w.safetensors", ours("dense-smoke-swiglu").state_dict())
+    assert "6 tensors are left over" in (told := refused(file, "dense-smoke-swiglu", "ffn_rank=4"))
+    assert "12 tensors are missing" in told
+
+
 def test_a_checkpoint_of_several_ranks_is_refused(tmp_path, refused):
     folder = megatron_file(tmp_path / "theirs", megatron("polynorm"), args(polynorm=True), ranks=2)
     assert "split over 2 ranks of tensor or pipeline parallelism" in refused(folder, "dense-smoke-polynorm")

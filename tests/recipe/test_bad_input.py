@@ -93,12 +93,47 @@ def test_an_unknown_name(name, message):
         ("betas=[1, 2, 3]", "optim.betas is [1, 2, 3]; expected a list of 2"),
         ("betas=[0.9, 1.0]", "optim.betas holds 1.0; expected a number below 1"),
         ("betas=0.9,0.95", "optim.betas is '0.9,0.95'; expected a list, such as [a, b]"),
+        ("ffn_rank=0", "model.ffn_rank is 0; expected a number above 0"),
+        ("ffn_rank=half", "model.ffn_rank is 'half'; expected a whole number"),
+        ("rank_penalty=up", "optim.rank_penalty is 'up'; expected a number"),
+        ("rank_penalty=1e400", "optim.rank_penalty is inf; expected a finite number"),
+        ("analysis.every=0", "analysis.every is 0; expected a number above 0"),
+        ("analysis.evry=5", "unknown key 'analysis.evry'. Did you mean 'analysis.every'?"),
+        ("fnn_rank=8", "unknown key 'fnn_rank'. Did you mean 'model.ffn_rank'?"),
+        ("rank_penlty=1", "unknown key 'rank_penlty'. Did you mean 'optim.rank_penalty'?"),
         ("spike=1", "optim.guard.spike is 1; expected a number above 1"),
         ("lr=[1", "optim.lr: '[1' is no value"),
     ],
 )
 def test_a_value_of_the_wrong_kind(override, message):
     assert refusal("dense-smoke-polynorm", override) == f"the command line: {message}"
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "message"),
+    [
+        ("moe-smoke-relu", "ffn_rank=8", "ffn_rank=8 is for dense decoders; experts have whole matrices only"),
+        (
+            "rnn-smoke-relu",
+            "rank_penalty=-0.1",
+            "optim.rank_penalty=-0.1 is for decoders, whose FFN matrices it moves; rnn has none",
+        ),
+        ("rnn-smoke-relu", "ffn_rank=8", "unknown key 'ffn_rank'. `repro show NAME` lists the keys."),
+        ("mlp-smoke-relu", "rank_penalty=1", "unknown key 'rank_penalty'. `repro show NAME` lists the keys."),
+        (
+            "dense-smoke-swiglu",
+            "ffn_rank=65",
+            "ffn_rank=65 is above 64, the smaller side of its FFN matrices and the most that their rank can be",
+        ),
+    ],
+)
+def test_ranks_are_for_ffn_matrices(name, override, message):
+    assert refusal(name, override) == f"the command line: {message}"
+
+
+def test_the_smaller_side_may_be_the_hidden_one():
+    assert load("dense-smoke-swiglu", ["d_ff=48", "ffn_rank=32"]).model.ffn_rank == 32
+    assert "ffn_rank=33 is above 32" in refusal("dense-smoke-swiglu", "d_ff=48", "ffn_rank=33")
 
 
 @pytest.mark.parametrize("name", ["dense-1b-relu", "moe-smoke-relu", "rnn-smoke-relu"])
@@ -136,7 +171,10 @@ def test_an_image_recipe_that_cannot_be(override, message):
         ("lrr=1", "unknown key 'lrr'. Did you mean 'optim.lr'?"),
         ("d_modle=64", "unknown key 'd_modle'. Did you mean 'model.d_model'?"),
         ("origin=x", "unknown key 'origin'. `repro show NAME` lists the keys."),
-        ("every=3", "every could be checkpoints.every or validation.every or evaluation.every; write it out"),
+        (
+            "every=3",
+            "every could be checkpoints.every or analysis.every or validation.every or evaluation.every; write it out",
+        ),
         ("budget=3", "budget is a section and takes no value; its keys are budget.tokens, budget.tokens_per_step"),
         (
             "weight_decay=0",

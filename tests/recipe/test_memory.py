@@ -31,9 +31,10 @@ def kept_per_token(decoder, tokens):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("rank", ["null", 64])
 @pytest.mark.parametrize("activation", ["relu", "gelu", "swiglu", "polyrelu", "polynorm"])
-def test_activations_are_what_autograd_keeps(activation, dtype):
-    model = load(f"dense-smoke-{activation}", ["d_ff=768"]).model
+def test_activations_are_what_autograd_keeps(activation, rank, dtype):
+    model = load(f"dense-smoke-{activation}", ["d_ff=768", f"ffn_rank={rank}"]).model
     decoder = models.from_recipe(model)
     initialise(decoder, 0, distribution(model))
     measured = kept_per_token(decoder.to(dtype), torch.zeros(2, 64, dtype=torch.long))

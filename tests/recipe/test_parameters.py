@@ -70,9 +70,10 @@ def test_flops_of_the_1b_model_in_both_conventions():
     assert (round(per_token.causal / 1e9, 2), round(per_token.palm / 1e9, 2)) == (8.89, 10.09)
 
 
-def test_flops_are_those_that_torch_counts():
+@pytest.mark.parametrize("override", ["ffn_rank=null", "ffn_rank=7"])
+def test_flops_are_those_that_torch_counts(override):
     """On the meta device attention is two plain products of all scores, as the PaLM convention counts them."""
-    recipe = load("dense-smoke-relu")
+    recipe = load("dense-smoke-relu", [override])
     with torch.device("meta"):
         built = models.from_recipe(recipe.model)
         tokens = torch.zeros(2, recipe.data.context, dtype=torch.long)

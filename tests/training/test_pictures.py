@@ -10,12 +10,16 @@ from repro.recipe import load, machine
 from repro.recipe.layout import Fit
 from repro.recipe.resnet import flops
 from repro.recipe.runs import read_metrics
+from repro.recipe.schema import Analysis
 from repro.training import build as building
 from repro.training import checkpoints, pictures
+from repro.training.callbacks.gradients import Gradients
 from repro.training.callbacks.guard import GradientGuard
 from repro.training.callbacks.images import Averaging, ImageValidation, Statistics
 from repro.training.callbacks.magnitudes import Magnitudes
 from repro.training.callbacks.metrics import EVERY, Coefficients
+from repro.training.callbacks.spectra import Spectra
+from repro.training.callbacks.states import States
 from repro.training.callbacks.summary import Shapes
 from repro.training.strategy import FSDP2
 from tests.training.test_image_classifier import tiny
@@ -30,10 +34,18 @@ def built(recipe, folder):
 
 def test_the_callbacks_of_a_run_with_averaged_weights_and_without(tmp_path):
     others = [Magnitudes, Statistics, Coefficients, Shapes, ImageValidation]
-    with_them, without = (pictures.callbacks(recipe, tmp_path) for recipe in (RECIPE, tiny()))
+    recipes = (recipe.model_copy(update={"analysis": Analysis(every=None)}) for recipe in (RECIPE, tiny()))
+    with_them, without = (pictures.callbacks(recipe, tmp_path) for recipe in recipes)
     assert [type(callback) for callback in with_them] == [*others[:2], Averaging, *others[2:]]
     assert [type(callback) for callback in without] == others
     assert [with_them[0].every, with_them[2].decay, with_them[3].every, with_them[5].every] == [EVERY, 0.8, 8, 8]
+
+
+def test_the_analysis_of_images_is_of_weights_and_gradients(tmp_path):
+    """There are no tokens whose states could be compared."""
+    found = pictures.callbacks(RECIPE.model_copy(update={"analysis": Analysis(every=7)}), tmp_path)
+    analysing = [callback for callback in found if isinstance(callback, Spectra | States | Gradients)]
+    assert [(type(callback), callback.every) for callback in analysing] == [(Spectra, 7), (Gradients, 7)]
 
 
 def test_metrics_count_the_images_of_a_step_and_what_one_costs():

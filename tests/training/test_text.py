@@ -16,9 +16,13 @@ from repro.models.init import initialise
 from repro.recipe import load, machine
 from repro.training import start, text
 from repro.training.build import build
+from repro.training.callbacks.gradients import Gradients
 from repro.training.callbacks.magnitudes import Magnitudes
 from repro.training.callbacks.metrics import Coefficients
+from repro.training.callbacks.rank_penalty import RankPenalty
 from repro.training.callbacks.routers import Routers
+from repro.training.callbacks.spectra import Spectra
+from repro.training.callbacks.states import States
 from repro.training.callbacks.summary import Shapes
 from repro.training.callbacks.validation import Validation
 from repro.training.run import run
@@ -32,9 +36,19 @@ FILTER = {"data.repetition": "{period: 3, times: 4}"}
 @pytest.mark.parametrize(("family", "own"), [("dense", []), ("moe", [Routers]), ("rnn", [Magnitudes])])
 def test_each_family_is_watched_where_it_may_fail(family, own, tmp_path):
     """A mixture at its routers; what no norm keeps stable at its activations."""
-    callbacks = text.callbacks(load(f"{family}-smoke-polynorm"), tmp_path)
+    callbacks = text.callbacks(load(f"{family}-smoke-polynorm", ["analysis.every=null"]), tmp_path)
     assert [type(callback) for callback in callbacks] == [*own, Coefficients, Shapes, Validation]
     assert all(callback.every == 1 for callback in callbacks if isinstance(callback, Magnitudes))
+
+
+@pytest.mark.parametrize("family", ["dense", "moe", "rnn"])
+def test_the_analysis_looks_as_often_as_the_recipe_says_after_what_moves_the_gradient(family, tmp_path):
+    found = text.callbacks(load(f"{family}-smoke-polynorm", ["analysis.every=7"]), tmp_path)
+    analysing = [callback for callback in found if isinstance(callback, Spectra | States | Gradients)]
+    assert [(type(callback), callback.every) for callback in analysing] == [(Spectra, 7), (States, 7), (Gradients, 7)]
+    if family != "rnn":
+        moved = text.callbacks(load(f"{family}-smoke-polynorm", ["analysis.every=7", "rank_penalty=1"]), tmp_path)
+        assert [type(callback) for callback in moved] == [RankPenalty, *(type(callback) for callback in found)]
 
 
 def trained(recipe, **options):

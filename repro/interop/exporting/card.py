@@ -113,6 +113,8 @@ def _training(export: Export) -> Iterable[Cells]:
     recipe, parameters = export.recipe, count(export.recipe.model)
     yield "recipe", f"`{recipe.name}`, fingerprint `{export.fingerprint}`"
     yield "parameters", f"{parameters.total:,}, {parameters.non_embedding:,} without embedding and head"
+    if rank := recipe.model.ffn_rank:
+        yield "FFN matrices", f"of rank {rank}: products of two factors, as counted; multiplied out in these files"
     yield "context", f"{recipe.data.context:,} tokens"
     if not origin(export.folder):
         yield from _run(export)

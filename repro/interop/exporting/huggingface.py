@@ -91,12 +91,20 @@ def _mixture(recipe: MoERecipe) -> dict[str, Any]:
 
 
 def pieces(model: Model, weights: Weights) -> list[Piece]:
-    """The tensors, by the names of files on the hub, in the order of the checkpoint."""
+    """The tensors, by the names of files on the hub, in the order of the checkpoint; products of factors as they are
+    multiplied out, since transformers has whole matrices.
+    """
     return [piece for source in weights.outline for piece in _named(model, weights, source)]
 
 
 def _named(model: Model, weights: Weights, source: str) -> Iterator[Piece]:
     name = source if source.startswith("lm_head.") else f"model.{source}"
+    if name.endswith(".right.weight"):
+        return
+    if name.endswith(".left.weight"):
+        matrix, right = name.replace(".left.", "."), source.replace(".left.", ".right.")
+        yield Piece.product(weights, matrix, source, right)
+        return
     above, _, last = name.rpartition(".")
     if not is_stock(model) or not above.endswith(".experts"):
         yield Piece.of(weights, name, source)

@@ -23,17 +23,24 @@ class Piece:
         source: in the checkpoint, by the model's own name.
         part: which part of that, as an index; all of it if empty.
         outline: the tensor, on the meta device.
+        times: another of the checkpoint's, of the same layer, with which that part is multiplied; none if empty.
     """
 
     name: str
     source: str
     part: tuple[int | slice, ...]
     outline: Tensor
+    times: str = ""
 
     @classmethod
     def of(cls, weights: Weights, name: str, source: str, part: tuple[int | slice, ...] = ()) -> Self:
         """``source[part]`` of ``weights``, called ``name``."""
         return cls(name, source, part, weights.outline[source][part])
+
+    @classmethod
+    def product(cls, weights: Weights, name: str, left: str, right: str) -> Self:
+        """``left @ right`` of ``weights``, called ``name``."""
+        return cls(name, left, (), weights.outline[left] @ weights.outline[right], right)
 
     @property
     def size(self) -> int:
@@ -55,10 +62,12 @@ def read(weights: Weights, pieces: Sequence[Piece], progress: Progress = silent)
 
 
 def _read(weights: Weights, pieces: list[Piece]) -> Iterator[Tensor]:
-    sources = {piece.source: torch.empty_like(weights.outline[piece.source], device="cpu") for piece in pieces}
+    names = [name for piece in pieces for name in (piece.source, piece.times) if name]
+    sources = {name: torch.empty_like(weights.outline[name], device="cpu") for name in names}
     checkpoints.fill(weights.checkpoint, {f"{weights.network}.{name}": tensor for name, tensor in sources.items()})
     for piece in pieces:
-        yield sources[piece.source][piece.part]
+        tensor = sources[piece.source][piece.part]
+        yield tensor @ sources[piece.times] if piece.times else tensor
 
 
 def _batches(weights: Weights, pieces: Sequence[Piece]) -> Iterator[list[Piece]]:

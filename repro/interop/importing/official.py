@@ -8,6 +8,7 @@ model's embedding and head, and the experts' ``w1`` (the gate, of a gated one), 
 
 from typing import Any
 
+from repro.errors import RunError
 from repro.interop.importing.layouts import (
     Layout,
     Part,
@@ -30,6 +31,8 @@ QKV = ("q_proj.weight", "k_proj.weight", "v_proj.weight")
 
 def _megatron(recipe: Recipe, ours: Shapes, theirs: Shapes) -> list[Part]:
     assert isinstance(recipe, DecoderRecipe)
+    if rank := recipe.model.ffn_rank:
+        raise RunError(f"ffn_rank={rank}: the official dense layout has whole FFN matrices; import it without ffn_rank")
     parts = [
         same("embed_tokens.weight", "embedding.word_embeddings.weight"),
         same("norm.weight", "encoder.final_norm.weight"),
