@@ -29,9 +29,9 @@ class States(lightning.Callback):
     """Looks at the states of a language model every so many steps and at the end, on held-out windows, always the same.
 
     Logs the mean cosine of the residual stream between neighbouring layers, ``similarity/adjacent``, and between all,
-    ``similarity/mean``, which at the end is drawn as the image ``figure/similarity``; and of each activation ``dead/<layer>``, the
-    share of neurons that are never far from the constant term, and ``kurtosis/<layer>`` of what it gives. The recurrent
-    control, which has no residual stream, has only the latter.
+    ``similarity/mean``, drawn at the end as the image ``figure/similarity``; and of each activation ``dead/<layer>``,
+    the share of neurons that are never far from the constant term, and ``kurtosis/<layer>`` of what it gives. The
+    recurrent control, which has no residual stream, has only the latter.
 
     Nothing of the training is touched: the windows are read by a forward pass of their own, as in validation. They are
     shared out, as many to each rank.
