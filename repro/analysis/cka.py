@@ -25,7 +25,6 @@ class CKA:
 
     def __init__(self, *, skip: int = 0) -> None:
         self.skip = skip
-        self.minibatches = 0
         self.between: NDArray[np.float64] | float = 0.0
         self.first: NDArray[np.float64] | float = 0.0
         self.second: NDArray[np.float64] | float = 0.0
@@ -49,7 +48,6 @@ class CKA:
             self._add(ours, ours if other is None else _centred([state[start::parts] for state in other]))
 
     def _add(self, ours: Tensor, theirs: Tensor) -> None:
-        self.minibatches += 1
         self.between = self.between + (ours @ theirs.T).cpu().numpy()
         self.first = self.first + ours.square().sum(1).cpu().numpy()
         self.second = self.second + theirs.square().sum(1).cpu().numpy()

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from repro.activations.coefficients import Polynomial
+from repro.analysis import constants
 from repro.analysis.sites import Seen, sites, watching
 from repro.models.mlp import MLP
 from repro.models.moe import Experts, MoE, PerExpert
@@ -63,6 +63,15 @@ def watching_calls(network: nn.Module, see: Callable[[Call], None]) -> Iterator[
         yield
 
 
+def places(network: nn.Module) -> dict[str, int]:
+    """The number of the layer of each activation, by the name of its calls; of a ResNet, of its block (0: the stem)."""
+    if isinstance(network, ResNet | Recurrent | MLP):
+        names = list(network.activations())
+        blocks = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
+        return {name: blocks.index(name.rpartition(".")[0]) for name in names}
+    return {site.name: site.layer for site in sites(network)}
+
+
 @contextmanager
 def watching_outputs(network: nn.Module, see: Callable[[str, Tensor], None]) -> Iterator[None]:
     """Have ``see`` called with what each feed-forward network of a decoder gives: of experts, their weighted sum."""
@@ -78,21 +87,16 @@ def watching_outputs(network: nn.Module, see: Callable[[str, Tensor], None]) -> 
 
 
 def constant(call: Call) -> Tensor:
-    """The constant term of a polynomial composition, ``(sets, 1)``: a set, or one an expert; of others 0.
+    """What the activation gives at 0, ``(sets, 1)``: a number, or one an expert where each has its own coefficients.
 
-    It is ``a_0`` (and ``a_0 / sqrt(d)`` in Eq. 3), what the activation gives at 0 or, if gated, at a gate of 0 where it
-    lets through ones; rounded to the dtype of what it gives.
+    As :func:`repro.analysis.constants.constant`, rounded to the dtype of what it gives.
     """
-    zeros = call.inputs.new_zeros(call.experts, call.inputs.shape[-1])
-    with torch.no_grad():  # by ``forward``, which runs no hooks
-        if isinstance(call.activation, PerExpert):
-            ends = torch.arange(1, call.experts + 1, device=zeros.device, dtype=torch.int32)
-            return call.activation.forward(zeros, ends)[:, :1]
-        if isinstance(call.activation, Polynomial):
-            ones = () if call.up is None else (torch.ones_like(zeros[:1]),)
-            y: Tensor = call.activation.forward(zeros[:1], *ones)
-            return y[:, :1]
-    return zeros[:1, :1]
+    own = call.activation
+    if isinstance(own, PerExpert):
+        ends = torch.arange(1, call.experts + 1, device=call.inputs.device, dtype=torch.int32)
+        zeros = call.inputs.new_zeros(call.experts, call.inputs.shape[-1])
+        return constants.constant(partial(own.forward, ends=ends), zeros, gated=False)
+    return constants.constant(own.forward, call.inputs[:1], gated=call.up is not None)
 
 
 class Neurons:
@@ -103,27 +107,29 @@ class Neurons:
 
     def __init__(self) -> None:
         self.largest: Tensor | None = None
+        self.rows: Tensor | int = 0  # of each expert
         self.zeros: Tensor | int = 0
         self.numbers = 0
 
     def add(self, call: Call) -> None:
         """Add a call."""
-        y = without_constant(call)
+        y, counts = without_constant(call), _rows(call)
+        self.rows = self.rows + counts
         self.zeros = self.zeros + (y == 0).sum()
         self.numbers += y.numel()
-        own = _largest(y.abs(), call)
+        own = _largest(y.abs(), counts)
         self.largest = own if self.largest is None else torch.maximum(self.largest, own)
 
     @property
     def exact_zeros(self) -> float:
-        """The share of all numbers that are the constant term exactly."""
+        """The share of all numbers that are the constant term, to rounding in their dtype."""
         return float(self.zeros) / self.numbers
 
     @property
     def seen(self) -> int:
         """Neurons that were computed at all: those of an expert that no token was sent to were not."""
         assert self.largest is not None
-        return int((self.largest >= 0).sum())
+        return int((torch.as_tensor(self.rows) > 0).sum()) * self.largest.shape[1]
 
     def dead(self, threshold: float) -> float:
         """The share of those seen that were never above ``threshold``; 0 where none was."""
@@ -135,7 +141,7 @@ def without_constant(call: Call) -> Tensor:
     """What the activation gave, float32, less its constant term; that of a gated one times what is let through."""
     term = constant(call)
     own = term if call.expert is None or len(term) == 1 else term[call.expert]
-    return call.hidden.float() - (own if call.up is None else own * call.up).float()
+    return constants.without_part(call.hidden, own if call.up is None else own.float() * call.up.float())
 
 
 @dataclass(frozen=True)
@@ -170,13 +176,17 @@ def _call(seen: Seen) -> Call:
     return Call(seen.site.name, ffn.act_fn, seen.inputs[0], seen.hidden, up, seen.expert, experts)
 
 
-def _largest(sizes: Tensor, call: Call) -> Tensor:
-    """Of each unit over rows, ``(experts, units)``; -1 where an expert has no rows."""
+def _rows(call: Call) -> Tensor:
+    """Of each expert, ``(experts,)``, on the CPU."""
     if call.expert is None:
-        return sizes.amax(0, keepdim=True)
-    counts = torch.bincount(call.expert, minlength=call.experts).tolist()
+        return torch.tensor([len(call.inputs)])
+    return torch.bincount(call.expert, minlength=call.experts).cpu()
+
+
+def _largest(sizes: Tensor, counts: Tensor) -> Tensor:
+    """Of each unit over rows, ``(experts, units)``; -1 where an expert has no rows."""
     none = sizes.new_full((sizes.shape[1],), -1.0)
-    return torch.stack([own.amax(0) if len(own) else none for own in sizes.split(counts)])
+    return torch.stack([own.amax(0) if len(own) else none for own in sizes.split(counts.tolist())])
 
 
 def _as_rows(network: nn.Module, name: str) -> Callable[[Tensor], Tensor]:

@@ -63,6 +63,8 @@ class Weight:
 class Ranks:
     """Effective ranks of a part of a layer, divided by a random matrix's; of several experts, over them.
 
+    Learned coefficients are drawn from the same: the part is one of them.
+
     Attributes:
         layer: its number.
         part: its word.

@@ -17,7 +17,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from repro.activations import PolyNorm, PolyNormGLU, PolyReLU, PolyReLUGLU, PolyReLUNorm, SquaredLeakyReLU, SquaredReLU
+from repro.activations import (
+    PolyNorm,
+    PolyNormGLU,
+    PolyReLU,
+    PolyReLUGLU,
+    PolyReLUNorm,
+    SquaredLeakyReLU,
+    SquaredReLU,
+    reference,
+)
 from repro.activations.coefficients import Polynomial
 from repro.activations.polycom import PolyCom
 from repro.models.moe import PerExpert
@@ -38,7 +47,7 @@ class Lost:
         what: ``input``; ``term``, a power that the polynomial adds up; or ``norm``, its square, inside its norm.
         power: of the input, which for ReLU's is the positive part.
         format: a word of :data:`FORMATS`.
-        numbers: inputs that are not zero.
+        numbers: inputs that are not zero; where it is ReLU's powers that are taken, those above zero.
         overflow: how many of them have a power too large for the format.
         underflow: how many have one that it has only zero for.
     """
@@ -141,7 +150,7 @@ def _first(beyond: Callable[[np.float32], bool], near: np.float32) -> float:
 def _powers(activation: nn.Module) -> tuple[Callable[[Tensor], Tensor], int, bool]:
     """What an activation takes powers of, to which order, and whether it then norms them."""
     if isinstance(activation, PerExpert):
-        norms = isinstance(activation.function, partial)
+        norms = getattr(activation.function, "func", activation.function) is reference.polynorm
         return (_itself if norms else F.relu), activation.coeff.shape[1] - 1, norms
     if isinstance(activation, SquaredReLU | SquaredLeakyReLU):
         return F.relu, 2, False

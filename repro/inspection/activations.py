@@ -18,6 +18,7 @@ from repro.analysis.inputs import (
     Neurons,
     Row,
     constant,
+    places,
     rows,
     watching_calls,
     watching_outputs,
@@ -25,7 +26,9 @@ from repro.analysis.inputs import (
 )
 from repro.analysis.overflow import Counter
 from repro.analysis.values import Histogram, Moments
-from repro.inspection import found
+from repro.errors import RunError
+from repro.evaluation.bootstrap import FEW
+from repro.inspection import coefficients, found
 from repro.inspection.found import Drawn, Found
 from repro.inspection.sample import Sample
 from repro.recipe import Recipe
@@ -48,16 +51,22 @@ def work(of: Sequence[Trained], sample: Sample) -> int:
 
 
 def measure(of: Sequence[Trained], sample: Sample, told: Callable[[int], None]) -> Found:
-    """Look at the activations of the newest checkpoint."""
+    """Look at the activations of the newest checkpoint, and at what they have learned at all of them.
+
+    Raises:
+        RunError: numbers of a layer are not finite, or a checkpoint cannot be read.
+    """
     newest = of[-1]
     network = newest.network(sample.device)
-    layers: dict[str, Layer] = {}
+    seen: dict[str, Layer] = {}
 
     def see(call: Call) -> None:
-        layers.setdefault(call.name, Layer(call)).add(call)
+        if call.name not in seen:
+            seen[call.name] = Layer(call)
+        seen[call.name].add(call)
 
     def see_output(name: str, y: Tensor) -> None:
-        layers[name].output.add(y)
+        seen[name].output.add(y)
 
     with ExitStack() as watched:
         watched.enter_context(watching_calls(network, see))
@@ -65,7 +74,10 @@ def measure(of: Sequence[Trained], sample: Sample, told: Callable[[int], None]) 
         handle = network.register_forward_hook(lambda module, given, result: told(_targets(given[0], sample)))
         watched.callback(handle.remove)
         sample.losses(network)
-    return _found(newest, list(layers.values()), sample.what)
+    for layer in seen.values():
+        layer.refuse_not_finite(newest)
+    numbers = places(network)
+    return _found(of, [seen[name] for name in numbers], numbers, sample)
 
 
 class Numbers:
@@ -121,6 +133,13 @@ class Layer:
         self.lost.add(call.inputs)
         self.kept += rows(call)
 
+    def refuse_not_finite(self, of: Trained) -> None:
+        """Raise a RunError if there are numbers that are infinite or nan: sums of them say nothing."""
+        moments = {"goes into": self.inputs.moments, "comes out of": self.hidden.moments}
+        for word, own in moments.items():
+            if own.not_finite:
+                raise RunError(f"{of.checkpoint}: {own.not_finite:,} numbers of what {word} {self.name} are not finite")
+
     def row(self, step: int, layer: int) -> found.Row:
         """A row of the table."""
         gain = self.hidden.moments.rms / self.inputs.moments.rms if self.inputs.moments.rms else None
@@ -138,7 +157,6 @@ class Layer:
             **self.inputs.row("input"),
             **self.hidden.row("hidden"),
             **(self.output.row("output") if self.output.largest else {f"output_{word}": None for word in _WORDS}),
-            "not_finite": self.inputs.moments.not_finite + self.hidden.moments.not_finite,
         }
 
 
@@ -149,12 +167,14 @@ def _targets(given: Tensor, sample: Sample) -> int:
     return len(given) * sample.context
 
 
-def _found(newest: Trained, layers: list[Layer], what: str) -> Found:
-    activations = [layer.row(newest.step, number) for number, layer in enumerate(layers)]
+def _found(of: Sequence[Trained], layers: list[Layer], numbers: dict[str, int], sample: Sample) -> Found:
+    newest = of[-1]
+    activations = [layer.row(newest.step, numbers[layer.name]) for layer in layers]
+    learned = coefficients.coefficients(of)
     overflow = [
         {
             "step": newest.step,
-            "layer": number,
+            "layer": numbers[layer.name],
             "name": layer.name,
             "what": lost.what,
             "power": lost.power,
@@ -165,14 +185,14 @@ def _found(newest: Trained, layers: list[Layer], what: str) -> Found:
             "overflow_share": lost.overflow / max(1, lost.numbers),
             "underflow_share": lost.underflow / max(1, lost.numbers),
         }
-        for number, layer in enumerate(layers)
+        for layer in layers
         for lost in layer.lost.lost
     ]
     arrays = {"inputs": {key: value for layer in layers for key, value in _kept(layer).items()}}
-    tables = {"activations": activations, "overflow": overflow}
+    tables = {"activations": activations, "overflow": overflow} | ({"coefficients": learned} if learned else {})
     word = newest.recipe.model.activation
-    figures = _figures(layers, activations, what, word)
-    return Found(tables, figures, arrays, _remarks(layers, activations, overflow, word))
+    figures = _figures(layers, activations, sample.what, word) | coefficients.figures(newest, learned)
+    return Found(tables, figures, arrays, _remarks(layers, activations, overflow, word, sample))
 
 
 def _kept(layer: Layer) -> dict[str, NDArray[Any]]:
@@ -201,14 +221,20 @@ def _figures(layers: list[Layer], rows: list[found.Row], what: str, word: str) -
             + some,
         ),
         "sizes": Drawn(
-            by_layer(_sizes(rows), [row["name"] for row in rows]),
+            by_layer(_sizes(rows), len(rows), label=_across(rows)),
             "Sizes, outliers and dead neurons by layer",
             f"Of {what}. Gain: root mean square of what comes out over that of what goes in. Kurtosis: 3 of normal "
             "numbers, more with heavier tails. Largest over rms: the largest size over the root mean square. Dead: "
             f"neurons never further from the constant term than {DEAD:g} of the layer's root mean square; exact zeros: "
-            "numbers that are the constant term to the bit. More tokens find fewer dead neurons.",
+            "numbers that are the constant term, to rounding. More tokens find fewer dead neurons.",
         ),
     }
+
+
+def _across(rows: list[found.Row]) -> str:
+    """What stands from left to right: a layer may have several activations, as a block of a ResNet."""
+    several = len({row["layer"] for row in rows}) < len(rows)
+    return "activation, from 0 in the table's order" if several else "layer, from 0"
 
 
 def _sizes(rows: list[found.Row]) -> dict[str, dict[str, Sequence[float]]]:
@@ -228,8 +254,17 @@ def _sizes(rows: list[found.Row]) -> dict[str, dict[str, Sequence[float]]]:
     }
 
 
-def _remarks(layers: list[Layer], rows: list[found.Row], overflow: list[found.Row], word: str) -> tuple[str, ...]:
+def _remarks(
+    layers: list[Layer], rows: list[found.Row], overflow: list[found.Row], word: str, sample: Sample
+) -> tuple[str, ...]:
     remarks = []
+    if sample.windows < FEW:
+        taken = "windows" if sample.context > 1 else "images"
+        remarks.append(f"Nothing here has an interval, and of fewer than {FEW} {taken} shares and kurtoses are rough.")
+    if len({row["layer"] for row in rows}) < len(rows):
+        remarks.append(
+            "Layer is the number of the block, 0 of the stem; its activations are told apart by their names."
+        )
     if layers[0].gated:
         remarks.append(f"{word} is gated: inputs are the gate's, hidden is their product with what is let through.")
     if any(layer.term for layer in layers):
@@ -239,8 +274,6 @@ def _remarks(layers: list[Layer], rows: list[found.Row], overflow: list[found.Ro
     unseen = sum(layer.units - layer.neurons.seen for layer in layers)
     if unseen:
         remarks.append(f"{unseen:,} neurons are of experts that no token was sent to; they count as neither.")
-    if any(row["not_finite"] for row in rows):
-        remarks.append("Some numbers are infinite or nan; they are counted, and in no other number.")
     lost = [row for row in overflow if row["overflow"] and row["format"] == "float16"]
     if lost:
         worst = max(lost, key=lambda row: row["overflow_share"])

@@ -53,34 +53,42 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
     "activations": {
         "gain": "root mean square of what comes out over that of what goes in",
-        "constant_term": "what comes out where all that goes in is 0",
+        "constant_term": "what comes out where all that goes in is 0, or the gate is and lets 1 through",
         "neurons": "of the layer; of experts all of them",
         "neurons_seen": "that were computed for at least one token or image",
         "dead_share": "of the neurons seen, those never further from the constant term than a hundredth of the layer's "
         "root mean square",
         "never_moved_share": "of the neurons seen, those that gave the constant term every time",
-        "exact_zeros_share": "of all numbers that came out, those that are the constant term to the bit",
-        "not_finite": "numbers that are infinite or none",
+        "exact_zeros_share": "of all numbers that came out, those that are the constant term, to rounding in their "
+        "dtype",
+    },
+    "coefficients": {
+        "expert": "whose",
+        "parameter": "of the activation, as the checkpoint calls it",
+        "power": "i of a_i, which multiplies the i-th power of the input, or that power's norm; empty of other "
+        "parameters",
+        "value": "as it is stored",
     },
     "overflow": {
         "what": "the input itself, a term x^i of the polynomial, or the square of a term inside its norm",
         "power": "of the input",
         "format": "of numbers; the kit computes in float32 and says here what others would lose",
-        "numbers": "inputs that are not 0",
+        "numbers": "inputs that are not 0; where powers of the positive part are taken, as of ReLU, those above 0",
         "overflow": "how many of them have a power too large for the format",
         "underflow": "how many have one that it has only 0 for",
-        "overflow_share": "of the inputs that are not 0",
-        "underflow_share": "of the inputs that are not 0",
+        "overflow_share": "of these numbers",
+        "underflow_share": "of these numbers",
     },
     "sparsity": {
         "tau": "the mean CETT that was asked for at most",
         "threshold": "a neuron is inactive whose output (its value times its column of the down projection) is at most "
         "as long; the largest that keeps to tau",
-        "cett": "length of what all inactive neurons would have added over that of the FFN's output, the mean over "
-        "tokens, where the threshold was found (arXiv 2402.03804)",
+        "cett": "length of what all inactive neurons would have added over that of what all neurons add (the FFN's "
+        "output without the constant term), the mean over tokens, where the threshold was found (arXiv 2402.03804)",
         "cett_elsewhere": "the same on other windows",
         "sparsity": "share of neurons that are inactive, the mean over tokens",
-        "exact_zeros": "share of values that are 0 once the constant term is taken off",
+        "exact_zeros": "share of values that are 0 once the constant term is taken off, in the numbers that a network "
+        "computes in: bfloat16, as on a GPU, rounds what is close to the constant to it",
     },
     "sparsity_experts": {
         "expert": "whose neurons",
@@ -109,20 +117,28 @@ COLUMNS: dict[str, dict[str, str]] = {
         "active": "neurons of a token, the mean, at tau 0.2",
         "reuse": "share of a token's active neurons that were active for the token before",
         "reuse_by_chance": "the same of two tokens that have nothing to do with each other",
-        "new_bytes": "of weights to be read for a token, if those of the token before are at hand",
+        "new_bytes": "of neurons' weights to be read for a token, if those of the token before are at hand",
     },
     "sparsity_machine": {
         "way": "dense: everything; known: active neurons, as if somebody had told; computed: the first matrix in full "
         "tells; predicted: the predictor tells",
-        "active": "neurons that are computed",
+        "active": "neurons that are computed, of all experts of a token",
         "recall": "share of active neurons that are among them",
-        "bytes": "of weights that a token has to read",
+        "bytes": "of weights that a token has to read, of all experts that it is sent to",
         "flops": "two for each of these weights",
         "of_dense_bytes": "over those of the dense way",
-        "us": "microseconds of one token, the median of rounds",
+        "us": "microseconds of one token, of experts through one of them alone; the median of rounds",
         "us_p20": "the 20th percentile of rounds",
         "us_p80": "the 80th percentile of rounds",
         "of_dense_us": "median over that of the dense way",
+    },
+    "sparsity_sizes": {
+        "activation": "of the runs",
+        "parameters": "without embeddings",
+        "runs": "over which the mean is: this one and those beside it that have been analysed so far",
+        "recipes": "of these runs",
+        "tau": "the mean CETT that was asked for at most",
+        "sparsity": "share of neurons that are inactive, the mean over layers and runs",
     },
 }
 

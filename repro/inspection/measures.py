@@ -12,6 +12,13 @@ from repro.training.trained import Trained
 NAMES = ("weights", "states", "activations", "sparsity")
 READS_NOTHING = ("weights",)  # which take no text and no images
 COMPARES = ("states",)  # which can take a second run
+# What tables, figures and arrays are called: files in their way are told before anything is computed.
+WRITES = {
+    "weights": ("weights", "rank_over_*", "singular_values"),
+    "states": ("states", "similarity*", "cka*"),
+    "activations": ("activations", "coefficients*", "overflow", "inputs", "sizes"),
+    "sparsity": ("sparsity*",),
+}
 
 Told = Callable[[int], None]
 

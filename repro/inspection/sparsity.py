@@ -20,6 +20,7 @@ from repro.analysis.sparsity.shares import SCANNED
 from repro.analysis.sparsity.skipping import Counted, predicted, shorter, skipping
 from repro.analysis.sparsity.study import SHARES, USUAL, Study, turns
 from repro.errors import DataError, RunError
+from repro.inspection import sparsity_sizes
 from repro.inspection.found import Drawn, Found, Row
 from repro.inspection.sample import Sample
 from repro.inspection.sparsity_rows import Look, Pass, tables
@@ -32,6 +33,7 @@ NAME = "sparsity"
 ABOUT = "How many neurons of an FFN a token could do without, what that costs in loss, and what of it a machine saves"
 
 KEPT = 4096  # tokens of each half of the sample whose FFN inputs are held
+FEW = 30  # windows under which an interval is rough
 TIMED = 6  # layers at most, evenly spread
 Told = Callable[[int], None]
 
@@ -63,7 +65,11 @@ def measure(of: Sequence[Trained], sample: Sample, told: Told) -> Found:
         look = _look(newest, network, fitted, others, told)
         passes = [_nobody(look, others), *_passes(network, look, others, told)]
     found = tables(newest.step, look, passes)
-    drawn = _figures(newest.recipe.name, look, passes, found["sparsity_machine"], others)
+    drawn = _figures(newest.recipe.name, look, passes, others)
+    if machine := found.get("sparsity_machine"):
+        drawn["sparsity_machine"] = _saved(newest.recipe.name, machine, look, others)
+    if sizes := sparsity_sizes.table(sparsity_sizes.ladder(newest, found["sparsity"])):
+        found["sparsity_sizes"], drawn["sparsity_sizes"] = sizes, sparsity_sizes.drawn(sizes)
     return Found(tables=found, figures=drawn, remarks=tuple(_remarks(look, fitted, others)))
 
 
@@ -82,18 +88,18 @@ def _look(newest: Trained, network: nn.Module, fitted: Sample, others: Sample, t
     for half, own in zip((fitted, others), given, strict=True):
         with feeding(network, own.see):
             dense = half.losses(network)
+        if not dense.isfinite().all():
+            raise RunError(f"{newest.checkpoint}: losses are not finite, so no neuron can be missed")
         told(1)
-    if not dense.isfinite().all():
-        raise RunError(f"{newest.checkpoint}: losses are not finite, so no neuron can be missed")
     every = sites(network)
     studies, to_time = {}, {}
     for site in every:
         layer, one, other = Layer(site), *(own.taken(site) for own in given)
         studies[site] = Study.of(layer, one, other, context=others.context)
-        if site in every[:: -(-len(every) // TIMED)]:
+        if site in every[:: -(-len(every) // TIMED)] and not studies[site].shape.inner:
             to_time[site] = turns(layer, studies[site], other)
         told(1)
-    times = timed(list(to_time.values()), others.device)
+    times = timed(list(to_time.values()), others.device) if to_time else []
     return Look(studies, dense, dict(zip(to_time, times, strict=True)))
 
 
@@ -120,7 +126,7 @@ def _passes(network: nn.Module, look: Look, others: Sample, told: Told) -> Itera
         yield one("predictor", None, predicted(network, predictors))
 
 
-def _figures(of: str, look: Look, passes: Sequence[Pass], machine: Sequence[Row], others: Sample) -> dict[str, Drawn]:
+def _figures(of: str, look: Look, passes: Sequence[Pass], others: Sample) -> dict[str, Drawn]:
     studies, by = list(look.studies.values()), {each.by: each.effect for each in passes}
     marked = {f"a CETT of {USUAL} in each layer": by["CETT"]}
     if "predictor" in by:
@@ -139,17 +145,23 @@ def _figures(of: str, look: Look, passes: Sequence[Pass], machine: Sequence[Row]
             figures.by_layer(inactive, [study.shares.zeros for study in studies], f"{of}: inactive at CETT {USUAL}"),
             "Inactive neurons by layer",
             "Inactive are neurons with an output below the largest threshold at which all of them together would have "
-            f"added {USUAL} of the length of the FFN's output, the mean over tokens. What the activation gives at 0 is "
-            "taken off each first, as a bias of the layer. It does not show what leaving them out costs.",
-        ),
-        "sparsity_machine": Drawn(
-            figures.machine(_of_dense(machine), f"{of}: one token through an FFN"),
-            "What a machine saves",
-            f"Means over layers at CETT {USUAL}; times are medians of {ROUNDS} tokens, one at a time, with PyTorch's "
-            f"operators on {_device(others)}. {_ways(studies[0].shape)} Another machine, or operators made for it, "
-            "would have other times; weights read are counted.",
+            f"added {USUAL} of the length of what all neurons add, the mean over tokens. What the activation gives at "
+            "0 is taken off each first, as a bias of the layer, and is in neither length. It does not show what "
+            "leaving them out costs.",
         ),
     }
+
+
+def _saved(of: str, machine: Sequence[Row], look: Look, others: Sample) -> Drawn:
+    shape = next(iter(look.studies.values())).shape
+    return Drawn(
+        figures.machine(_of_dense(machine), f"{of}: one token through an FFN"),
+        "What a machine saves",
+        f"Means over layers at CETT {USUAL}; times are medians of {ROUNDS} tokens, one at a time, with PyTorch's "
+        f"operators on {_device(others)}. {_ways(shape)} Small FFNs cannot gain: to start an operator takes longer "
+        "than to read their weights. Another machine, or operators made for it, would have other times; weights "
+        "read are counted.",
+    )
 
 
 def _of_dense(machine: Sequence[Row]) -> dict[str, tuple[float, float | None]]:
@@ -184,7 +196,14 @@ def _remarks(look: Look, fitted: Sample, others: Sample) -> Iterator[str]:
     )
     if others.windows < 2:
         yield "one window has no interval: take a larger sample, tokens=N"
+    elif others.windows < FEW:
+        yield f"intervals are over {others.windows} windows; under {FEW} they are rough: take a larger sample, tokens=N"
     yield from _of_activation(list(look.studies.values()), study.shape)
+    if study.shape.inner:
+        yield (
+            f"each matrix is the product of two factors of rank {study.shape.inner}, of which one has no neuron's "
+            "weights and is always read: what a machine would save is not worked out"
+        )
     if study.guesses:
         yield (
             f"predictors are {study.shape.rank} wide and were trained for {STEPS} steps of {BATCH} tokens, of "
@@ -204,7 +223,7 @@ def _of_activation(studies: Sequence[Study], shape: Shape) -> Iterator[str]:
         constants = [value for study in studies for value in study.constant]
         yield (
             f"the activation gives {min(constants):.3g} to {max(constants):.3g} at 0: taken off every neuron and added "
-            f"as {what}, which is exact"
+            f"as {what}, which is exact but for rounding: exact zeros are those of {8 * shape.bytes_each}-bit numbers"
         )
     if shape.mixes:
         yield (

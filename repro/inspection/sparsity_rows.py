@@ -68,6 +68,8 @@ def _shares(look: Look) -> Iterator[Row]:
                 "cett": share.cett,
                 "cett_elsewhere": share.cett_elsewhere,
                 "sparsity": share.sparsity,
+                "sparsity_low": share.low,
+                "sparsity_high": share.high,
                 "exact_zeros": study.shares.zeros,
             }
 
@@ -110,17 +112,20 @@ def _predictors(look: Look) -> Iterator[Row]:
 def _reuse(look: Look) -> Iterator[Row]:
     for site, study in look.studies.items():
         reuse, shape = study.reuse, study.shape
-        apiece = shape.bytes_each * shape.d_model * ((3 if shape.gated else 2) - shape.mixes)
+        apiece = shape.bytes_each * (shape.inner or shape.d_model) * ((3 if shape.gated else 2) - shape.mixes)
         yield _named(site) | {
             "active": reuse.active,
             "reuse": reuse.share,
+            "reuse_low": reuse.low,
+            "reuse_high": reuse.high,
             "reuse_by_chance": reuse.by_chance,
             "new_bytes": None if reuse.share is None else (1 - reuse.share) * reuse.active * apiece,
         }
 
 
 def _machine(look: Look, passes: Sequence[Pass]) -> Iterator[Row]:
-    for site, study in look.studies.items():
+    """Of whole matrices: what a product of two factors reads and takes is not that of what they make."""
+    for site, study in ((site, study) for site, study in look.studies.items() if not study.shape.inner):
         for way in WAYS:
             active = _active(study, site, way, passes)
             if active is None:

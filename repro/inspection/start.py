@@ -15,7 +15,7 @@ from repro.errors import ReproError, RunError
 from repro.evaluation.work import Count
 from repro.inspection import written
 from repro.inspection.found import Found
-from repro.inspection.measures import COMPARES, NAMES, READS_NOTHING, comparing, measure
+from repro.inspection.measures import COMPARES, NAMES, READS_NOTHING, WRITES, comparing, measure
 from repro.inspection.page import page, section
 from repro.inspection.sample import Sample, no_sample, sample
 from repro.inspection.settings import Settings
@@ -27,12 +27,14 @@ from repro.training.record import versions
 from repro.training.run import check
 from repro.training.trained import Trained
 
-KEPT = "; what was there before is kept"
+KEPT = "; what was there before and the parts that were finished are kept"
 LOCK = ".analysis.lock"
 
 
 def start(of: str, settings: Sequence[str], *, on: str, console: Console) -> None:
     """Look into a run and write what is found beside it, saying on ``console`` what came out and where it lies.
+
+    Each part is written as it is finished: what stops a later one takes none of it away.
 
     Raises:
         ReproError: something is not there, or does not fit, before anything is computed; or a part failed, after the
@@ -42,10 +44,9 @@ def start(of: str, settings: Sequence[str], *, on: str, console: Console) -> Non
     for line in look.remarks:
         console.print(line, highlight=False, soft_wrap=True, markup=False, style="yellow")
     refusal = f"{look.folder} is being analysed by another process; wait for it"
-    with told(look.folder, also=KEPT), held(look.folder / LOCK, refusal=refusal):
-        with bars(MofNCompleteColumn()) as progress:
-            made, failed = _made(look, progress)
-        written.write(look.folder, made, look.page)
+    holding = held(look.folder / LOCK, refusal=refusal)
+    with told(look.folder, also=KEPT), holding, bars(MofNCompleteColumn()) as progress:
+        made, failed = _made(look, progress)
     for part in made:
         console.print(_line(part), highlight=False, soft_wrap=True, markup=False)
     where = look.folder / written.FOLDER
@@ -99,18 +100,21 @@ def _begin(of: str, settings: Settings, on: Machine) -> Look:
     folder, step, device = runs.find(of), settings.step, torch.device(on.accelerator)
     checkpoints = Trained.every(folder) if step is None else [Trained.at(folder, step)]
     newest = checkpoints[-1]
-    written.read(folder)  # or refused
     settings.refuse_idle(of, newest.recipe)
     refused = {name: why for name in settings.parts if (why := measure(name).refusal(newest.recipe))}
     parts = tuple(name for name in settings.parts if name not in refused)
     if not parts:
         raise RunError("; ".join(f"{name}: {why}" for name, why in refused.items()))
-    against = _second(settings.against, newest) if settings.against else None
+    written.refuse_foreign(folder, [pattern for name in parts for pattern in WRITES[name]])
+    compares = [name for name in COMPARES if name in parts]
+    against = _second(settings.against, newest) if settings.against and compares else None
     if set(parts) <= set(READS_NOTHING):
         given = no_sample(device)
     else:
         given = sample(newest, device, size=settings.tokens or settings.images, name=settings.set)
     remarks = [f"{name}: {why}" for name, why in refused.items()]
+    if settings.against and not compares:
+        remarks.append(f"against={settings.against} is left out: {COMPARES[0]} alone takes it")
     if on.world_size > 1:
         remarks.append(f"machine {on.name!r} has {on.world_size} devices, of which the first computes this")
     return Look(checkpoints, given, parts, refused, against, tuple(remarks))
@@ -120,16 +124,19 @@ def _second(of: str, newest: Trained) -> Trained:
     """The newest checkpoint of a run that has the same tokens.
 
     Raises:
-        RunError: it has others, or none.
+        RunError: it has others, or none, or no states to compare.
     """
     other = Trained.at(runs.find(of))
+    for name in COMPARES:
+        if why := measure(name).refusal(other.recipe):
+            raise RunError(f"against={of}: {why}")
     if not isinstance(other.recipe, LanguageRecipe) or sha256(other.vocabulary.path) != sha256(newest.vocabulary.path):
         raise RunError(f"against={of}: expected a language model of the same tokenizer, so that both read the same")
     return other
 
 
 def _made(look: Look, progress: Progress) -> tuple[list[written.Part], list[str]]:
-    """Each part, and in a line each what of the others was not to be had.
+    """Each part, written, and in a line each what of the others was not to be had.
 
     Raises:
         ReproError: there is no part.
@@ -143,6 +150,7 @@ def _made(look: Look, progress: Progress) -> tuple[list[written.Part], list[str]
             failed[name] = error
             continue
         made.append(_part(look, name, found))
+        written.write(look.folder, made[-1:], look.page)
     if not made:
         raise next(iter(failed.values()))
     return made, [f"{name}: {error}" for name, error in failed.items()]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from repro.analysis.cka import CKA
 from repro.analysis.figures.similarity import Curve, HeatMap, distances, heat_maps
-from repro.analysis.similarity import FIRST, Mean, Similarity, States, between_layers, by_distance, watching_states
-from repro.evaluation.bootstrap import FEW, Interval, intervals
+from repro.analysis.similarity import FIRST, Mean, Similarity, States, watching_states
+from repro.errors import RunError
+from repro.evaluation.bootstrap import FEW
 from repro.inspection.found import Drawn, Found, Row
 from repro.inspection.sample import Sample
+from repro.inspection.states_rows import apart, cells, summary
 from repro.models import Decoder
 from repro.recipe import Recipe
 from repro.recipe.controls import RNNRecipe
@@ -27,6 +29,7 @@ ABOUT = "How alike the states of the layers are: mean cosine of tokens (Figure 7
 ALL, WITHOUT = "all", f"without the first {FIRST}"
 STREAM, CENTRED, OUTPUTS = "stream", "centred stream", "block outputs"
 PASSES = 2  # over the sample: the second knows the mean, which the centred stream is less
+_STREAM = "Layer 0 is the embedding, layer l the stream after block l."
 _NUMBERED = "Layer 0 of a stream is the embedding, layer l the stream after block l; block outputs begin at 1."
 
 Matrix = NDArray[np.float64]
@@ -49,13 +52,17 @@ def work(of: Sequence[Trained], sample: Sample) -> int:
 def measure(
     of: Sequence[Trained], sample: Sample, told: Callable[[int], None], *, against: Trained | None = None
 ) -> Found:
-    """Compare the states of the newest checkpoint's layers with each other, and with those of ``against``."""
+    """Compare the states of the newest checkpoint's layers with each other, and with those of ``against``.
+
+    Raises:
+        RunError: some of either are not finite.
+    """
     newest = of[-1]
     own, other = (_decoder(one, sample) if one else None for one in (newest, against))
     assert own
     skips = {ALL: 0, WITHOUT: FIRST} if sample.context > FIRST else {ALL: 0}
     looks = {tokens: Look(skip) for tokens, skip in skips.items()}
-    _first_pass(own, other, looks, sample, told)
+    _first_pass(own, other, looks, sample, told, [one.checkpoint for one in (newest, against) if one])
     _second_pass(own, looks, sample, told)
     return _found(newest, looks, sample, against)
 
@@ -104,12 +111,19 @@ def _decoder(one: Trained, sample: Sample) -> Decoder:
 
 
 def _first_pass(
-    own: Decoder, other: Decoder | None, looks: dict[str, Look], sample: Sample, told: Callable[[int], None]
+    own: Decoder,
+    other: Decoder | None,
+    looks: dict[str, Look],
+    sample: Sample,
+    told: Callable[[int], None],
+    of: Sequence[Path],
 ) -> None:
     theirs: list[States] = []
 
     def see(states: States) -> None:
         second = theirs.pop() if theirs else None
+        for checkpoint, seen in zip(of, (states, second), strict=False):
+            _refuse_not_finite(checkpoint, seen)
         for look in looks.values():
             look.add(states, second)
         told(states.stream[0][..., 0].numel())
@@ -120,6 +134,13 @@ def _first_pass(
         return
     with watching_states(own, see), watching_states(other, theirs.append):
         sample.losses(Both(own, other))
+
+
+def _refuse_not_finite(checkpoint: Path, states: States | None) -> None:
+    for layer, state in enumerate(states.stream if states else ()):
+        if not state.isfinite().all():
+            where = f"layers.{layer - 1} leaves" if layer else "embed_tokens gives"
+            raise RunError(f"{checkpoint}: what {where} is not finite, so there is nothing to compare")
 
 
 def _second_pass(own: Decoder, looks: dict[str, Look], sample: Sample, told: Callable[[int], None]) -> None:
@@ -141,64 +162,28 @@ def _found(newest: Trained, looks: dict[str, Look], sample: Sample, against: Tra
     }
     ckas = {tokens: look.cka.matrix for tokens, look in looks.items()}
     between = {tokens: look.between.matrix for tokens, look in looks.items()} if against else {}
-    apart = [row for key, own in cosines.items() for row in _apart(newest.step, *key, own)]
+    by_distance = [row for key, own in cosines.items() for row in apart(newest.step, *key, own)]
     tables = {
-        "similarity": [_summary(newest.step, *key, own) for key, own in cosines.items()],
-        "similarity_by_distance": apart,
+        "similarity": [summary(newest.step, *key, own) for key, own in cosines.items()],
+        "similarity_by_distance": by_distance,
         "similarity_matrix": [
             {"step": newest.step, "name": kind, "tokens": tokens, **cell}
             for (kind, tokens), own in cosines.items()
-            for cell in _cells(own.matrix, "cosine", int(kind == OUTPUTS))
+            for cell in cells(own.matrix, "cosine", int(kind == OUTPUTS))
         ],
         "cka": [
             {"step": newest.step, "name": name, "tokens": tokens, **cell}
             for name, matrices in ((STREAM, ckas), (f"against {against.folder}" if against else "", between))
             for tokens, matrix in matrices.items()
-            for cell in _cells(matrix, "cka", 0)
+            for cell in cells(matrix, "cka", 0)
         ],
     }
     matrices = {f"{kind}, {tokens}": own.matrix for (kind, tokens), own in cosines.items()}
     matrices |= {f"cka, {tokens}": matrix for tokens, matrix in ckas.items()}
     matrices |= {f"cka against, {tokens}": matrix for tokens, matrix in between.items()}
     arrays = {"states": {_word(name): matrix for name, matrix in matrices.items()}}
-    figures = _figures(cosines, apart, ckas, between, sample.what)
-    return Found(tables, figures, arrays, _remarks(sample, ckas))
-
-
-def _summary(step: int, kind: str, tokens: str, own: Similarity) -> Row:
-    measured: dict[str, Callable[[Matrix], float]] = {"adjacent": partial(_at, 0), "mean": between_layers}
-    row: Row = {"step": step, "name": kind, "tokens": tokens, "windows": len(own.sums), "tokens_seen": sum(own.tokens)}
-    for word, of in measured.items():
-        row |= {word: of(own.matrix), **_ends(word, _interval(own, of))}
-    return row
-
-
-def _apart(step: int, kind: str, tokens: str, own: Similarity) -> list[Row]:
-    rows: list[Row] = []
-    for place, cosine in enumerate(by_distance(own.matrix)):
-        row = {"step": step, "name": kind, "tokens": tokens, "layers_apart": place + 1, "cosine": float(cosine)}
-        rows.append(row | _ends("cosine", _interval(own, partial(_at, place))))
-    return rows
-
-
-def _at(place: int, matrix: Matrix) -> float:
-    return float(by_distance(matrix)[place])
-
-
-def _interval(own: Similarity, of: Callable[[Matrix], float]) -> Interval | None:
-    """Of windows drawn again, as documents are in ``repro eval``."""
-    return intervals(own.each(of), np.array(own.tokens))[0]
-
-
-def _ends(word: str, found: Interval | None) -> Row:
-    return {f"{word}_low": found.low if found else None, f"{word}_high": found.high if found else None}
-
-
-def _cells(matrix: Matrix, word: str, first: int) -> list[Row]:
-    return [
-        {"layer": row + first, "other_layer": column + first, word: float(value) if np.isfinite(value) else None}
-        for (row, column), value in np.ndenumerate(matrix)
-    ]
+    figures = _figures(cosines, by_distance, ckas, between, sample.what, against)
+    return Found(tables, figures, arrays, _remarks(sample, [*ckas.values(), *between.values()], looks[ALL]))
 
 
 def _word(name: str) -> str:
@@ -207,10 +192,11 @@ def _word(name: str) -> str:
 
 def _figures(
     cosines: dict[tuple[str, str], Similarity],
-    apart: list[Row],
+    by_distance: list[Row],
     ckas: dict[str, Matrix],
     between: dict[str, Matrix],
     what: str,
+    against: Trained | None,
 ) -> dict[str, Drawn]:
     tokens = list(ckas)[-1]
     shown = f"{what}, {'' if tokens == ALL else tokens + ' of each window, '}newest checkpoint"
@@ -227,7 +213,7 @@ def _figures(
             "direction that all tokens share makes any two layers alike.",
         ),
         "similarity_by_distance": Drawn(
-            distances(_panels(apart)),
+            distances(_panels(by_distance)),
             "Similarity by distance",
             f"The mean of the same cosines over all pairs of layers so far apart; {what}. Bands are 95 % intervals, "
             "windows resampled: they say how much the choice of text decides, and nothing of another training run. "
@@ -236,38 +222,45 @@ def _figures(
         "cka": Drawn(
             heat_maps([HeatMap(STREAM, ckas[tokens])], measure="linear CKA"),
             "Linear CKA between layers",
-            f"Linear CKA, unbiased, minibatches of 256 tokens, of the residual stream; {shown}. {_NUMBERED} 1 is the "
+            f"Linear CKA, unbiased, minibatches of 256 tokens, of the residual stream; {shown}. {_STREAM} 1 is the "
             "same up to rotation and scale, 0 unrelated; an unbiased estimate can be a little below 0. Unlike the "
-            "cosine, large states weigh more in it.",
+            "cosine, large states weigh more in it. It has no interval over windows.",
         ),
     }
-    if between:
+    if against:
         rows, columns = "layer of this run", "layer of the other run"
+        recipe = against.recipe.name
         figures["cka_against"] = Drawn(
             heat_maps([HeatMap(STREAM, between[tokens])], first=rows, second=columns, measure="linear CKA"),
             "Linear CKA between two runs",
-            f"As above, between this run's layers (rows) and those of the run that it is compared with (columns), on "
-            f"the same tokens; {shown}. Two seeds of one recipe are not at 1 either: compare with those.",
+            f"As above, between this run's layers (rows) and those of {against.folder}, a run of {recipe}, at step "
+            f"{against.step:,} (columns), on the same tokens; {shown}. {_STREAM} Two seeds of one recipe are not at 1 "
+            "either: compare with those.",
         )
     return figures
 
 
-def _panels(apart: list[Row]) -> dict[str, dict[str, Curve]]:
+def _panels(rows: list[Row]) -> dict[str, dict[str, Curve]]:
     panels: dict[str, dict[str, Curve]] = {}
-    for tokens, name in dict.fromkeys((row["tokens"], row["name"]) for row in apart):
-        own = [row for row in apart if (row["tokens"], row["name"]) == (tokens, name)]
+    for tokens, name in dict.fromkeys((row["tokens"], row["name"]) for row in rows):
+        own = [row for row in rows if (row["tokens"], row["name"]) == (tokens, name)]
         columns = ([row[key] for row in own] for key in ("cosine", "cosine_low", "cosine_high"))
         curve = Curve(*(np.array(column, np.float64) for column in columns))
         panels.setdefault(f"tokens of a window: {tokens}", {})[name] = curve
     return panels
 
 
-def _remarks(sample: Sample, ckas: dict[str, Matrix]) -> tuple[str, ...]:
-    remarks = [f"Of {sample.what} in {sample.windows:,} windows."]
+def _remarks(sample: Sample, ckas: Sequence[Matrix], look: Look) -> tuple[str, ...]:
+    remarks = [f"Of {sample.what} in {sample.windows:,} window{'s' * (sample.windows > 1)}."]
     if sample.windows == 1:
-        remarks.append("Of one window there is no interval; take more tokens.")
+        remarks.append("Of one window there is no interval, and CKA is rough; take more tokens.")
     elif sample.windows < FEW:
-        remarks.append(f"Of fewer than {FEW} windows an interval is too narrow: take more tokens for one to rely on.")
-    if not all(np.isfinite(matrix).all() for matrix in ckas.values()):
+        remarks.append(
+            f"Of fewer than {FEW} windows an interval is too narrow, and CKA, which has none, is rough: take more "
+            "tokens for one to rely on."
+        )
+    if len(look.cosines[OUTPUTS].matrix) == 1:
+        remarks.append("Of one block there are no block outputs to be compared with each other: empty cells.")
+    if not all(np.isfinite(matrix).all() for matrix in ckas):
         remarks.append("Layers whose states are the same for all tokens, or too few tokens, have no CKA: empty cells.")
     return tuple(remarks)

@@ -16,6 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from repro.inspection.found import Found, Row
 from repro.interop.folder import whole
 
 FOLDER, PAGE, INDEX = "analysis", "README.md", "analysis.json"
+ENDINGS = (".csv", ".png", ".npz")
+NAMED = 3  # of files that are in the way
 _VERSION = "brain.Event:2"  # of event files, as TensorBoard reads them
 Index = dict[str, "Entry"]
 
@@ -103,6 +106,27 @@ def write(run: Path, parts: Sequence[Part], page: Callable[[Index], str]) -> Non
         (folder / PAGE).write_text(page(index))
 
 
+def refuse_foreign(run: Path, patterns: Sequence[str]) -> None:
+    """Refuse files that would be written over and that no analysis wrote.
+
+    Args:
+        run: the run's folder.
+        patterns: of the names of tables, figures and arrays that are to be written, without their endings.
+
+    Raises:
+        RunError: there are some, or the index is damaged.
+    """
+    folder, index = run / FOLDER, read(run)
+    known = {file for entry in index.values() for file in entry.files} | ({PAGE} if index else set())
+    names = {PAGE, INDEX} | {f"{pattern}{ending}" for pattern in patterns for ending in ENDINGS}
+    found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    foreign = [name for name in found if name not in known | {INDEX} and any(fnmatchcase(name, own) for own in names)]
+    if foreign:
+        more = f" and {len(foreign) - NAMED} more" if len(foreign) > NAMED else ""
+        them = "them" if foreign[1:] else "it"
+        raise RunError(f"{folder} holds {', '.join(foreign[:NAMED])}{more}, which no analysis wrote; move {them} away")
+
+
 def finite(row: Row) -> Row:
     """A row in which what is no number is missing."""
     return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
@@ -111,7 +135,12 @@ def finite(row: Row) -> Row:
 def _keep(old: Path, new: Path, gone: set[str]) -> None:
     for path in sorted(old.rglob("*")):
         name = path.relative_to(old)
-        if path.is_file() and str(name) not in gone:
+        if str(name) in gone:
+            continue
+        if path.is_symlink():  # to a folder, a file or nothing: it goes on to lead there
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            (new / name).symlink_to(path.readlink())
+        elif path.is_file():
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, new / name)
 
@@ -126,7 +155,8 @@ def _files(part: Part, folder: Path) -> tuple[str, ...]:
     if part.found.figures:
         contents[f"tensorboard/{part.name}/events.out.tfevents.{int(time.time())}"] = _events(part)
     for name, content in contents.items():
-        assert not (folder / name).exists(), name  # two parts that call a file the same
+        if (folder / name).exists():
+            raise RunError(f"{FOLDER}/{name} is there already and not of {part.name}; move it away")
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return tuple(contents)

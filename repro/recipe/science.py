@@ -7,10 +7,14 @@ from typing import Any
 
 from repro.recipe.keys import keys
 from repro.recipe.lists import HELD_OUT
-from repro.recipe.loading import load, paper_items, paper_scale
+from repro.recipe.loading import EARLIER, load, paper_items, paper_scale
 from repro.recipe.reading import leaves
 from repro.recipe.schema import Recipe
 from repro.recipe.table import rows
+
+# Keys that came when there were runs: at their value of EARLIER they are in no fingerprint, so that those runs go on.
+# The other keys of EARLIER were in fingerprints by then, and stay in them.
+CAME_LATER = ("model.ffn_rank", "optim.rank_penalty")
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,15 @@ def fingerprint(recipe: Recipe) -> str:
     validation losses are of one kind from the first to the last.
     """
     row = rows()[recipe.model.activation].model_dump(include={"builds", "options", "gated"})
-    text = json.dumps(science(recipe) | {"activation": row, "validation": _validation(recipe)}, sort_keys=True)
+    parts = _told_apart(recipe) | {"activation": row, "validation": _validation(recipe)}
+    text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _told_apart(recipe: Recipe) -> dict[str, Any]:
+    """The science, without new keys where they do what was done before them."""
+    found = science(recipe)
+    return {key: value for key, value in found.items() if key not in CAME_LATER or value != EARLIER[key]}
 
 
 def _validation(recipe: Recipe) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What ReLU networks only come near: Lemmas A.1 and 2, and Theorem 2, with their errors against their sizes.
 
 Towers are as high as a tolerance needs, so an error below it is what the construction promises; it is measured at
-points that are drawn with a seed. Each statement takes what it replaces a neuron with.
+points that are drawn with a seed. Each statement takes what it replaces a neuron or a monomial with.
 """
 
 import math
@@ -19,13 +19,14 @@ from repro.theory.findings import Curve, Finding
 from repro.theory.fitting import curve, per_unit
 from repro.theory.networks import Network, total
 from repro.theory.random_networks import Drawn, tolerances
-from repro.theory.replacement import Replace
+from repro.theory.replacement import Monomial, Replace
 
 SEED = 7
 _ORDERS = (2, 3, 4)
 _POLYNOMIALS = ((1, 2, 1), (3, 3, 2), (5, 4, 3), (8, 6, 2))  # s monomials of degree r in d variables
 _DEEP = ((2, 4, 2), (4, 6, 3), (6, 6, 3))  # depth, width, inputs
 _ONES = (1, 1, 1, 1)
+OURS = 1.0  # the exponent of the logarithm that these constructions give
 NEARER_TO_LN = 1.5  # an exponent of the logarithm that is nearer to 1 than to 2: small sizes have constants
 
 
@@ -64,7 +65,7 @@ def lemma_2(replace: Replace = replacement.neuron) -> Finding:
     """One PolyReLU activation as a ReLU network, with the coefficients that section 2 begins with."""
     asked = [10.0**-k for k in range(1, 13)]
     tries = {order: [_one_neuron(replace, order, eps) for eps in asked] for order in _ORDERS}
-    curves = tuple(_curve(f"order {order}", group) for order, group in tries.items())
+    curves = tuple(_curve(f"order {order}", group, paper=2.0) for order, group in tries.items())
     network = Network(1)
     at_one = network.exact([network.neuron(network.input(0), _ONES)], [1])[0]
     each = {order: per_unit([t.logarithm for t in group], [t.size for t in group]) for order, group in tries.items()}
@@ -73,6 +74,9 @@ def lemma_2(replace: Replace = replacement.neuron) -> Finding:
         place="Lemma 2",
         claim="A PolyReLU activation on [-1, 1] is within eps of a ReLU network of size O(ln^2(1/eps)).",
         holds=all(t.holds for t in chain(*tries.values())) and all(c.slope <= 2 for c in curves),
+        as_stated=abs(at_one) <= 1,
+        title="size against the logarithm of the error",
+        key=f"grows as ln(1/eps)^{curves[1].slope:.2f}",
         measured=(
             f"{_near(tries.values())}, from {asked[0]:.0e} to {asked[-1]:.0e}; at order 3 each further e-fold took "
             f"{each[3]:.3g} parameters."
@@ -89,11 +93,11 @@ def lemma_2(replace: Replace = replacement.neuron) -> Finding:
     )
 
 
-def lemma_a1() -> Finding:
+def lemma_a1(monomial: Monomial = replacement.monomial) -> Finding:
     """Polynomials of several variables as ReLU networks."""
     asked = [10.0**-k for k in range(1, 11)]
-    tries = {which: [_polynomial(*which, eps) for eps in asked] for which in _POLYNOMIALS}
-    curves = tuple(_curve(f"s = {s}, r = {r}, d = {d}", group) for (s, r, d), group in tries.items())
+    tries = {which: [_polynomial(monomial, *which, eps) for eps in asked] for which in _POLYNOMIALS}
+    curves = tuple(_curve(f"s = {s}, r = {r}, d = {d}", group, paper=1.0) for (s, r, d), group in tries.items())
     most = max(t.size / t.logarithm for t in chain(*tries.values()))
     return Finding(
         id="lemma-a1",
@@ -108,6 +112,8 @@ def lemma_a1() -> Finding:
             "s r ln(s r / eps) parameters."
         ),
         differs="Only the first of the two sizes is built; for a fixed degree it is the smaller, a single logarithm.",
+        title="size against its logarithm",
+        key=f"at most {most:.3g} s r ln(s r / eps) parameters",
         numbers={"parameters_over_srln": most},
         curves=curves,
         x_label="ln(s r / eps)",
@@ -121,7 +127,7 @@ def theorem_2(replace: Replace = replacement.neuron) -> Finding:
     deep = {shape: Drawn.of(SEED, depth=shape[0], width=shape[1], inputs=shape[2]) for shape in _DEEP}
     tries = {shape: [_deep(replace, drawn, eps) for eps in asked] for shape, drawn in deep.items()}
     curves = tuple(
-        _curve(f"L = {shape[0]}, K = {shape[1]}, alpha = {drawn.alpha:.2f}", tries[shape])
+        _curve(f"L = {shape[0]}, K = {shape[1]}, alpha = {drawn.alpha:.2f}", tries[shape], paper=2.0)
         for shape, drawn in deep.items()
     )
     ratios = [t.size / t.logarithm for t in chain(*tries.values())]
@@ -135,6 +141,9 @@ def theorem_2(replace: Replace = replacement.neuron) -> Finding:
             "O(L K ln^2(L alpha^L / eps))."
         ),
         holds=all(t.holds for t in chain(*tries.values())) and all(c.slope <= 2 for c in curves),
+        as_stated=all(abs(seen) <= 1 for seen in leaves),
+        title="size against its logarithm",
+        key=f"{min(ratios):.2g} to {max(ratios):.2g} ln(L alpha^L / eps) parameters each",
         measured=(
             f"{_near(tries.values())}, from {asked[0]:.0e} to {asked[-1]:.0e}. By the tolerances layer i may be off by "
             f"i eps / (L alpha^(L - i)); at most {100 * max(used):.2g} % of that was seen. Parameters of PolyReLU took "
@@ -157,8 +166,8 @@ def _near(tries: Iterable[Sequence[Try]]) -> str:
     return f"{sum(t.holds for t in together)} of {len(together)} networks are within what was asked"
 
 
-def _curve(name: str, tries: Sequence[Try]) -> Curve:
-    return curve(name, [t.logarithm for t in tries], [t.size for t in tries], expected=1.0)
+def _curve(name: str, tries: Sequence[Try], *, paper: float) -> Curve:
+    return curve(name, [t.logarithm for t in tries], [t.size for t in tries], paper=paper, ours=OURS)
 
 
 def _one_neuron(replace: Replace, order: int, eps: float) -> Try:
@@ -171,13 +180,13 @@ def _one_neuron(replace: Replace, order: int, eps: float) -> Try:
     return Try(eps, error, _largest(values[:, 0]) <= 1, network.size([ours]).parameters, math.log(1 / error))
 
 
-def _polynomial(s: int, r: int, d: int, eps: float) -> Try:
+def _polynomial(monomial: Monomial, s: int, r: int, d: int, eps: float) -> Try:
     rng, network = random.Random(SEED), Network(d)
     variables = [[rng.randrange(d) for _ in range(r)] for _ in range(s)]
     sizes = [rng.uniform(-1, 1) for _ in range(s)]
     coefficients = [c / sum(map(abs, sizes)) for c in sizes]
-    monomials = [replacement.monomial(network, [network.input(k) for k in of], eps / (r - 1)) for of in variables]
-    built = total(monomial * c for monomial, c in zip(monomials, coefficients, strict=True))
+    monomials = [monomial(network, [network.input(k) for k in of], eps / (r - 1)) for of in variables]
+    built = total(each * c for each, c in zip(monomials, coefficients, strict=True))
     points = _points(1000, d, low=0)
     truth = sum(c * np.prod(points[:, of], axis=1) for c, of in zip(coefficients, variables, strict=True))
     error = _largest(network.evaluate([built], points)[:, 0] - truth)

@@ -16,13 +16,13 @@ from repro.activations import reference
 from repro.theory.algebra import Polynomials
 from repro.theory.findings import Finding
 from repro.theory.fitting import curve
-from repro.theory.layers import Layers
+from repro.theory.layers import Layers, rationals
 from repro.theory.networks import RELU, Affine, Network, Number
-from repro.theory.points import rationals
 from repro.theory.powers import lemma_a4
 from repro.theory.translation import corollary_a1, lemma_a3
 
 SEED = 0
+_NETWORKS, _POINTS = 5, 20  # that Theorem 1 is tried on, and points of each
 _POLYNOMIAL = (Fraction(1, 3), Fraction(-2), Fraction(5, 7), Fraction(-3, 2))
 
 
@@ -46,6 +46,7 @@ def equation_3(widths: Sequence[int] = (4, 2048, 8256)) -> Finding:
             f"The term of i = 0 is a_0 / sqrt(d) and no constant of its own: at d = {widths[-1]} a_0 counts "
             f"{constants[-1]:.3g} of itself. The official code adds a_0 as it is, and takes the root mean square."
         ),
+        key=f"the power 0 is {constants[-1]:.3g} at a width of {widths[-1]}",
         numbers={f"constant_at_{width}": c for width, c in zip(widths, constants, strict=True)},
     )
 
@@ -74,6 +75,7 @@ def lemma_1(represent: Callable[[Polynomials, Affine, Sequence[Number]], Affine]
             f"{one[0]} at -1 and {one[1]} at -2, where the polynomial is {_polynomial(Fraction(-1))} and "
             f"{_polynomial(Fraction(-2))}), so it takes two, of x and of -x."
         ),
+        key=f"{wrong} of {3 * len(points)} values differ",
         numbers={"values": 3 * len(points), "different": wrong, "neurons_of_polynomial": neurons},
     )
 
@@ -88,6 +90,8 @@ def equations_5_6(sign: int = -1) -> Finding:
         place="Eq. 5 and 6",
         claim="x^i = ReLU(x)^i + (-1)^i ReLU(-x)^i for i >= 1.",
         holds=wrong == 0,
+        as_stated=wrong == 0 and at_zero == 1,
+        key=f"{wrong} of {len(powers) * len(points)} values differ; at i = 0 the sum is {at_zero}",
         measured=f"{wrong} of {len(powers) * len(points)} values differ for i = 1 to {powers[-1]}.",
         differs=f"Stated for all natural i; at i = 0, where Eq. 2 counts ReLU(x)^0 as 1, the sum is {at_zero} != 1.",
         numbers={"values": len(powers) * len(points), "different": wrong, "sum_at_i_0": int(at_zero)},
@@ -97,25 +101,27 @@ def equations_5_6(sign: int = -1) -> Finding:
 def theorem_1(coefficients: Sequence[Number] = (0, 1, 0, 0)) -> Finding:
     """ReLU networks as PolyReLU networks of the same weights."""
     rng = random.Random(SEED + 2)
-    wrong = sum(_as_polyrelu(rng, coefficients) for _ in range(5))
+    wrong, values = sum(_as_polyrelu(rng, coefficients) for _ in range(_NETWORKS)), _NETWORKS * _POINTS
     widths = (16, 32, 64, 128)
     sizes = [_size_of(rng, width, coefficients) for width in widths]
-    neurons = curve("neurons", widths, [size[0] for size in sizes], expected=1.0)
-    parameters = curve("parameters", widths, [size[1] for size in sizes], expected=2.0)
+    neurons = curve("neurons", widths, [size[0] for size in sizes], paper=1.0)
+    parameters = curve("parameters", widths, [size[1] for size in sizes], paper=1.0, ours=2.0)
     return Finding(
         id="theorem-1",
         place="Theorem 1",
         claim="A ReLU network of depth L and width K is a PolyReLU network of size O(LK).",
         holds=wrong == 0 and all(size[0] == 3 * width for size, width in zip(sizes, widths, strict=True)),
         measured=(
-            f"{wrong} of 100 values differ, in rationals, and in float64 to the bit; a network of depth 3 and width "
-            f"{widths[-1]} has {sizes[-1][0]} neurons and {sizes[-1][1]} parameters."
+            f"{wrong} of {values} values differ, in rationals, and in float64 to the bit; a network of depth 3 and "
+            f"width {widths[-1]} has {sizes[-1][0]} neurons and {sizes[-1][1]} parameters."
         ),
         differs=(
             f"The size counts neurons, L K; parameters grow as K^{parameters.slope:.2f}, which is O(L K^2), while "
             "Theorems 2 and 3 count parameters."
         ),
-        numbers={"values": 100, "different": wrong, "slope_of_neurons": neurons.slope},
+        title="size against width",
+        key=f"{wrong} of {values} values differ",
+        numbers={"values": values, "different": wrong, "slope_of_neurons": neurons.slope},
         curves=(neurons, parameters),
         x_label="width K, at depth L = 3",
         y_label="size",
@@ -129,11 +135,11 @@ def _constant_of_polynorm(width: int) -> float:
 
 
 def _as_polyrelu(rng: random.Random, coefficients: Sequence[Number]) -> int:
-    """How many of 20 points a PolyReLU network gives another value at than the ReLU network of its weights."""
+    """At how many points a PolyReLU network gives another value than the ReLU network of its weights."""
     drawn, network = Layers.drawn(rng, inputs=3, width=5, depth=3), Network(3)
     plain = drawn.built(network, network.relu)
     poly = drawn.built(network, lambda z: network.neuron(z, coefficients))
-    points = [rationals(rng, 3, largest=1) for _ in range(20)]
+    points = [rationals(rng, 3, largest=1) for _ in range(_POINTS)]
     floats = np.array(points, float)
     same = np.equal(network.evaluate(plain, floats), network.evaluate(poly, floats))[:, 0]
     truths = [drawn.values(p, _relu) for p in points]

@@ -10,31 +10,33 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from repro.analysis.figures.style import figure, lines
 from repro.theory.findings import Curve, Finding
-from repro.theory.spread import Spread
 
 INCHES = (6.6, 4.4)
 A_LINE = 0.22  # inches that a line of the legend takes
 ASIDE = 0.04  # by which share of x the bars of one line stand beside those of the last
-THEORY: dict[str, Any] = {"color": "0.55", "linestyle": (0, (1, 2)), "linewidth": 1.1}
+PAPER: dict[str, Any] = {"color": "0.55", "linestyle": (0, (1, 2)), "linewidth": 1.1}
+OURS: dict[str, Any] = {"color": "0.7", "linestyle": (0, (5, 2, 1, 2)), "linewidth": 1.1}
 
 
 def draw(finding: Finding) -> Figure:
-    """The curves of a finding: marks are measured, lines fitted, dotted ones have theory's slope.
+    """The curves of a finding: marks are measured, lines fitted, dotted ones have the paper's slope, dash-dots ours.
 
-    Of a spread marks are medians, which lines join, and bars go from the smallest to the largest.
+    Where there is a spread marks are medians, which lines join, and bars go from the smallest to the largest.
     """
     width, height = INCHES
     drawn, (axes,) = figure(width, height + A_LINE * len(finding.curves))
     for place, (curve, look) in enumerate(zip(finding.curves, lines(), strict=False)):
         own = {key: look[key] for key in ("color", "linestyle", "marker")}
-        if isinstance(curve, Spread):
+        if curve.low:
             _spread(axes, curve, own, aside=(1 + ASIDE) ** (place - len(finding.curves) / 2))
         else:
             _fitted(axes, curve, own)
-    if any(curve.expected is not None for curve in finding.curves):
-        axes.plot([], [], label="slope that theory gives", **THEORY)
+    if any(curve.paper is not None for curve in finding.curves):
+        axes.plot([], [], label="slope that the paper gives", **PAPER)
+    if any(map(_differs, finding.curves)):
+        axes.plot([], [], label="slope that the construction here gives (ours)", **OURS)
     axes.set(xscale="log", yscale="log", xlabel=finding.x_label, ylabel=finding.y_label)
-    axes.set_title(finding.place, fontsize=10, loc="left")
+    axes.set_title(": ".join(filter(None, (finding.place, finding.title))), fontsize=10, loc="left")
     _ticks(axes)
     drawn.legend(loc="outside lower left", frameon=False, fontsize=9)
     return drawn
@@ -54,23 +56,30 @@ def number(value: float) -> str:
 
 def _fitted(axes: Axes, curve: Curve, look: dict[str, Any]) -> None:
     x, y = np.array(curve.x), np.array(curve.y)
-    if curve.expected is not None:
-        axes.plot(x, y[-1] * (x / x[-1]) ** curve.expected, zorder=1, **THEORY)
+    if curve.paper is not None:
+        axes.plot(x, y[-1] * (x / x[-1]) ** curve.paper, zorder=1, **PAPER)
+    if curve.ours is not None and _differs(curve):
+        axes.plot(x, y[-1] * (x / x[-1]) ** curve.ours, zorder=1, **OURS)
     middle = np.exp(np.log(y).mean()) * (x / np.exp(np.log(x).mean())) ** curve.slope
     axes.plot(x, middle, linewidth=1.2, **look | {"marker": ""})
     axes.plot(x, y, markersize=5, **look | {"linestyle": "none"})
     axes.plot([], [], markersize=5, label=_label(curve), **look)
 
 
-def _spread(axes: Axes, curve: Spread, look: dict[str, Any], *, aside: float) -> None:
+def _spread(axes: Axes, curve: Curve, look: dict[str, Any], *, aside: float) -> None:
     x, y = np.array(curve.x) * aside, np.array(curve.y)
     bars = np.array([y - curve.low, curve.high - y])
     axes.errorbar(x, y, bars, markersize=5, capsize=3, elinewidth=0.9, linewidth=1, label=_label(curve), **look)
 
 
 def _label(curve: Curve) -> str:
-    theory = "" if curve.expected is None else f", theory {number(curve.expected)}"
-    return f"{curve.name}: slope {number(curve.slope)}{theory}"
+    paper = "" if curve.paper is None else f", paper {number(curve.paper)}"
+    ours = f", ours {number(curve.ours)}" if curve.ours is not None and _differs(curve) else ""
+    return f"{curve.name}: slope {number(curve.slope)}{paper}{ours}"
+
+
+def _differs(curve: Curve) -> bool:
+    return curve.ours is not None and curve.ours != curve.paper
 
 
 def _ticks(axes: Axes) -> None:

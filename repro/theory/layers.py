@@ -86,6 +86,12 @@ class Layers:
         return Layers(tuple(hidden), rows)
 
 
+def rationals(rng: random.Random, n: int, *, largest: int = 400) -> list[Fraction]:
+    """Points at which networks are compared, between ``-largest`` and ``largest``, with denominators of up to 99."""
+    denominators = [rng.randint(1, 99) for _ in range(n)]
+    return [Fraction(rng.randint(-largest * d, largest * d), d) for d in denominators]
+
+
 def _layer(rng: random.Random, *, inputs: int, units: int) -> Layer:
     return tuple(
         tuple(Fraction(rng.choice((-1, 1)) * rng.randint(1, 9), 7) for _ in range(inputs + 1)) for _ in range(units)

@@ -1,209 +1,246 @@
 """Networks that are trained, beside the ones that are built: that a network exists does not say that training finds it.
 
-One hidden layer of each activation, of as many parameters as Theorem 3's network of the same function. Adam on all
-points at once, in float64; of three learning rates a seed gets the one that was best for the other seeds.
+One hidden layer of each activation, of as many parameters as Theorem 3's networks of the same functions. Each arm, an
+activation at a size, has a learning rate that was chosen on seeds of its own.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from itertools import chain
+from statistics import mean, median, stdev
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
+from scipy.stats import t as student
 
-from repro.activations import build
 from repro.data.progress import Progress, silent
-from repro.errors import CheckFailed
-from repro.recipe.table import rows
-from repro.theory import construction
+from repro.theory import construction, training
 from repro.theory.ball import Member
-from repro.theory.findings import Finding
-from repro.theory.fitting import curve
-from repro.theory.measuring import sample
-from repro.theory.spread import Spread
+from repro.theory.findings import Curve, Finding
+from repro.theory.fitting import curve, slope, spread
+from repro.theory.rates import sample
 
 ACTIVATIONS = ("relu", "gelu", "swiglu", "polyrelu", "polynorm")
-SMOOTHNESS, WAVES, DRAW = 2, 4, 0  # of the function
+SMOOTHNESS, WAVES, DRAWS = 2, 4, (0, 1)  # of the functions
 CELLS = (1, 4, 12)  # of the built networks
-RATES = (0.02, 0.06, 0.2)
-STEPS, POINTS = 1000, 256
-BETAS, EPS = (0.9, 0.99), 1e-12
-SLACK = 0.25  # of a slope over three sizes
+FIRST, FACTOR, MOST = (0.05, 0.15, 0.45), 3.0, 7  # learning rates, how far apart they are, and how many at most
+TUNING = (1000, 1001)  # seeds that choose a rate, and are not measured
 STAGE = "training small networks"
 
 
-class Shallow(nn.Module):
-    """One hidden layer, from one number to one; a gated activation has two inputs to it."""
+@dataclass(frozen=True)
+class Choice:
+    """Of a learning rate.
 
-    def __init__(self, activation: str, width: int) -> None:
-        super().__init__()
-        self.gated = rows()[activation].gated
-        self.up = nn.Linear(1, width * (1 + self.gated))
-        self.act = build(activation)
-        self.down = nn.Linear(width, 1)
+    Attributes:
+        rate: the best.
+        inside: whether both of its neighbours were tried and are worse.
+    """
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(points, 1)`` of ``(points, 1)``."""
-        hidden = self.up(x)
-        y: Tensor = self.down(self.act(*hidden.chunk(2, -1)) if self.gated else self.act(hidden))
-        return y
+    rate: float
+    inside: bool
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Networks of one size.
+    """Networks of one activation and size.
 
     Attributes:
         parameters: of each.
-        errors: the largest error of each seed's network on ``[-1, 1]``.
+        choice: of their learning rate.
+        errors: the largest error of each network on ``[-1, 1]``, by function and seed; infinite if it diverged.
     """
 
     parameters: int
-    errors: tuple[float, ...]
+    choice: Choice
+    errors: Sequence[Sequence[float]]
+
+    @property
+    def finite(self) -> list[float]:
+        """Errors of the networks that did not diverge."""
+        return [each for each in chain(*self.errors) if math.isfinite(each)]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95 % interval by Student's t.
+
+    Attributes:
+        mean: of the values.
+        half: of the interval's width.
+    """
+
+    mean: float
+    half: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> "Interval | None":
+        """Of finite values; None of fewer than two."""
+        kept = [value for value in values if math.isfinite(value)]
+        if len(kept) < 2:
+            return None
+        return cls(mean(kept), float(student.ppf(0.975, len(kept) - 1)) * stdev(kept) / math.sqrt(len(kept)))
+
+    @property
+    def sign(self) -> int:
+        """Of the whole interval; 0 where it has both."""
+        return 0 if abs(self.mean) <= self.half else 1 if self.mean > 0 else -1
+
+
+Built = Mapping[int, Sequence[float]]  # errors of Theorem 3's networks, by parameters and function
 
 
 def findings(seeds: int, progress: Progress = silent) -> list[Finding]:
     """Errors of trained networks against those of built ones."""
-    function = Member.drawn(SMOOTHNESS, waves=WAVES, seed=DRAW)
-    built = _built(function)
+    functions = [Member.drawn(SMOOTHNESS, waves=WAVES, seed=draw) for draw in DRAWS]
+    built = _built(functions)
     trained = dict[str, list[Trained]]()
     for done, (name, parameters) in enumerate((name, size) for name in ACTIVATIONS for size in built):
         progress(STAGE, done, len(ACTIVATIONS) * len(built))
-        trained.setdefault(name, []).append(train(name, parameters, function, seeds=seeds))
-    return [_finding(built, trained, seeds)]
+        trained.setdefault(name, []).append(train(name, parameters, functions, seeds=seeds))
+    return [_finding(built, trained)]
 
 
-def train(activation: str, parameters: int, function: Member, *, seeds: int, steps: int = STEPS) -> Trained:
-    """Networks of about so many parameters, at every learning rate, a seed each; of each seed the one that is kept."""
-    networks = [_seeded(activation, width(activation, parameters), seed) for _ in RATES for seed in range(seeds)]
-    rates = torch.tensor(RATES, dtype=torch.float64).repeat_interleave(seeds)
-    x = torch.linspace(-1, 1, POINTS, dtype=torch.float64)[:, None]
-    target = torch.from_numpy(function(x.numpy()))
-    scale = float(target.std())
-    evaluate = _fit(networks, rates, x, target / scale, steps)
-    points = sample(1)
-    wrong = (evaluate(torch.from_numpy(points)) * scale - torch.from_numpy(function(points))).abs().amax(1)
-    errors = kept(wrong.view(len(RATES), seeds))
-    return Trained(_count(networks[0]), finite(errors, activation, parameters))
+def train(
+    activation: str, parameters: int, functions: Sequence[Member], *, seeds: int, steps: int = training.STEPS
+) -> Trained:
+    """Networks of about so many parameters, at the rate that was best for seeds of its own."""
+
+    def tried(rate: float) -> float:
+        wrong = training.errors(activation, parameters, functions, seeds=TUNING, rate=rate, steps=steps)
+        return median(chain(*wrong))
+
+    choice = chosen(tried)
+    size = training.count(training.Shallow(activation, training.width(activation, parameters)))
+    wrong = training.errors(activation, parameters, functions, seeds=range(seeds), rate=choice.rate, steps=steps)
+    return Trained(size, choice, wrong)
 
 
-def width(activation: str, parameters: int) -> int:
-    """Of the hidden layer with which a network has about so many parameters."""
-    one, two = (_count(Shallow(activation, hidden)) for hidden in (1, 2))
-    return max(1, round(1 + (parameters - one) / (two - one)))
+def chosen(tried: Callable[[float], float]) -> Choice:
+    """The learning rate with the smallest error, of a geometric grid that grows until the best lies inside it."""
+    found = {rate: tried(rate) for rate in FIRST}
+    while len(found) < MOST:
+        best = min(found, key=lambda rate: found[rate])
+        if min(found) < best < max(found):
+            break
+        beyond = best * FACTOR if best == max(found) else best / FACTOR
+        found[beyond] = tried(beyond)
+    best = min(found, key=lambda rate: found[rate])
+    return Choice(best, min(found) < best < max(found))
 
 
-def kept(errors: Tensor) -> tuple[float, ...]:
-    """Of errors ``(rates, seeds)`` each seed's at the rate with the smallest median over the other seeds.
-
-    So no seed chooses for itself. What did not stay finite counts as infinitely wrong.
-    """
-    rows = errors.nan_to_num(nan=math.inf, posinf=math.inf).tolist()
-    best = []
-    for seed in range(errors.shape[1]):
-        of_others = [median(row[:seed] + row[seed + 1 :]) for row in rows]
-        best.append(rows[of_others.index(min(of_others))][seed])
-    return tuple(best)
-
-
-def finite(errors: tuple[float, ...], activation: str, parameters: int) -> tuple[float, ...]:
-    """The errors, if they are numbers.
-
-    Raises:
-        CheckFailed: some are not.
-    """
-    if not all(map(math.isfinite, errors)):
-        raise CheckFailed(f"a network of {activation} with {parameters} parameters did not stay finite in training")
-    return errors
+def slopes(trained: Sequence[Trained], built: Built) -> tuple[Interval | None, Interval | None]:
+    """Of each network's error over parameters, and how much flatter that is than what is built for its function."""
+    sizes, beside = [each.parameters for each in trained], [list(each) for each in zip(*built.values(), strict=True)]
+    own = [
+        (slope(sizes, errors), slope(list(built), beside[function]))
+        for function in range(len(beside))
+        for errors in zip(*(each.errors[function] for each in trained), strict=True)
+        if all(map(math.isfinite, errors))
+    ]
+    return Interval.of(ours for ours, _ in own), Interval.of(ours - theirs for ours, theirs in own)
 
 
-def _seeded(activation: str, hidden: int, seed: int) -> nn.Module:
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
-        return Shallow(activation, hidden).double()
+def against(trained: Trained, built: Sequence[float]) -> Interval | None:
+    """``ln`` of trained errors over the built one of the same function."""
+    pairs = zip(trained.errors, built, strict=True)
+    return Interval.of(math.log(error / beside) for errors, beside in pairs for error in errors)
 
 
-def _count(network: nn.Module) -> int:
-    return sum(weight.numel() for weight in network.parameters())
+def _built(functions: Sequence[Member]) -> Built:
+    points, found = sample(1), dict[int, list[float]]()
+    for cells in CELLS:
+        for function in functions:
+            network = construction.build(construction.POLYRELU, function, cells)
+            error = float(np.abs(network(points) - function(points)).max())
+            found.setdefault(network.size.parameters, []).append(error)
+    return found
 
 
-def _fit(networks: list[nn.Module], rates: Tensor, x: Tensor, target: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
-    """Train all at once, each on its own loss; returned is what gives their values, ``(networks, points)``."""
-    stacked, _ = stack_module_state(networks)
-    weights = {name: weight.detach().requires_grad_() for name, weight in stacked.items()}
-
-    def evaluate(points: Tensor) -> Tensor:
-        values: Tensor = vmap(lambda own: functional_call(networks[0], own, (points,)))(weights)
-        return values[..., 0]
-
-    adam = _Adam(list(weights.values()), rates)
-    for done in range(steps):
-        loss = (evaluate(x) - target).square().mean(1).sum()
-        adam.step(torch.autograd.grad(loss, adam.weights), share=(1 + math.cos(math.pi * done / steps)) / 2)
-    return torch.no_grad()(evaluate)
-
-
-class _Adam:
-    """Adam with a learning rate for each of the networks, which torch's own does not have."""
-
-    def __init__(self, weights: list[Tensor], rates: Tensor) -> None:
-        self.weights, self._steps = weights, 0
-        self._rates = [rates.view(-1, *[1] * (weight.ndim - 1)) for weight in weights]
-        self._means = [torch.zeros_like(weight) for weight in weights]
-        self._squares = [torch.zeros_like(weight) for weight in weights]
-
-    @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor], *, share: float) -> None:
-        """One step, of ``share`` of the learning rates."""
-        self._steps += 1
-        (first, second), n = BETAS, self._steps
-        of_all = zip(self.weights, gradients, self._means, self._squares, self._rates, strict=True)
-        for weight, gradient, mean, square, rate in of_all:
-            mean.lerp_(gradient, 1 - first)
-            square.lerp_(gradient.square(), 1 - second)
-            weight -= share * rate * (mean / (1 - first**n)) / ((square / (1 - second**n)).sqrt() + EPS)
-
-
-def _built(function: Member) -> dict[int, float]:
-    """Errors of Theorem 3's networks by their parameters."""
-    points = sample(1)
-    networks = [construction.build(construction.POLYRELU, function, cells) for cells in CELLS]
-    wrong = [float(np.abs(network(points) - function(points)).max()) for network in networks]
-    return {network.size.parameters: error for network, error in zip(networks, wrong, strict=True)}
-
-
-def _finding(built: Mapping[int, float], trained: Mapping[str, Sequence[Trained]], seeds: int) -> Finding:
-    lines = {
-        name: Spread.of(f"{name}, trained", [each.parameters for each in found], [each.errors for each in found])
-        for name, found in trained.items()
-    }
-    exists = curve("PolyReLU, built", list(built), list(built.values()), expected=-float(SMOOTHNESS))
-    largest = max(built)
-    slopes = ", ".join(f"{name} {line.slope:.2f}" for name, line in lines.items())
-    ends = ", ".join(
-        f"{name} {line.y[-1]:.1e} ({line.low[-1]:.1e} to {line.high[-1]:.1e})" for name, line in lines.items()
-    )
+def _finding(built: Built, trained: Mapping[str, Sequence[Trained]]) -> Finding:
+    exists = curve("PolyReLU, built", list(built), list(map(median, built.values())), paper=-float(SMOOTHNESS))
+    drawn = {name: _line(name, found) for name, found in trained.items()}
+    lines = [line for line in drawn.values() if line]
+    largest, ends = max(built), list(built.values())[-1]
+    functions, seeds = len(ends), len(next(iter(trained.values()))[0].errors[0])
+    end = {name: against(found[-1], ends) for name, found in trained.items()}
+    verdicts = {name: _verdict(interval) for name, interval in end.items()}
+    arms = "; ".join(f"{name}: {_of_arm(found, built, end[name])}" for name, found in trained.items())
     return Finding(
         id="learned",
         place="Beside Theorem 3: learned (ours)",
-        claim="Training finds networks whose errors fall with size as those of the networks that exist. The paper does "
-        "not say so; its theorems are about existence.",
-        holds=any(line.slope <= SLACK - SMOOTHNESS for line in lines.values()),
-        measured=f"On a function of F({SMOOTHNESS},1) of {WAVES} waves, one hidden layer, {seeds} seeds. Slopes of the "
-        f"error over parameters: built {exists.slope:.2f} (theory -{SMOOTHNESS}); trained {slopes}. At {largest:,} "
-        f"parameters the built network has an error of {built[largest]:.1e}; of trained ones the median (smallest to "
-        f"largest) is {ends}. PolyNorm divides by the size of the whole hidden row, so that a neuron is no function of "
-        "its own input alone: the theorems do not cover it.",
-        numbers={
-            f"{name}_{each.parameters}_seed{seed}": error
-            for name, found in trained.items()
-            for each in found
-            for seed, error in enumerate(each.errors)
-        },
-        curves=(exists, *lines.values()),
+        claim="Whether training finds networks whose errors fall with size as those of the networks that exist. The "
+        "paper does not say so; its theorems are about existence.",
+        holds=None,
+        measured=f"On {functions} functions of F({SMOOTHNESS},1) of {WAVES} waves, one hidden layer, {seeds} seeds "
+        f"each, {training.STEPS} steps of Adam, more of which may show otherwise; "
+        f"built networks fall with a slope of {exists.slope:.2f} and have an error of {_range(ends)} at "
+        f"{largest:,} parameters. Trained ones, with 95 % intervals over seeds and functions: {arms}. "
+        f"{_unsettled(trained)}PolyNorm divides by the size of the whole hidden row, so that a neuron is no function "
+        "of its own input alone: the theorems do not cover it.",
+        numbers=_numbers(built, trained),
+        curves=(exists, *lines),
         x_label="parameters",
         y_label="largest error",
+        title="trained networks beside the ones that are built",
+        key=f"at {largest:,}: " + ", ".join(f"{name} {word}" for name, word in verdicts.items()),
     )
+
+
+def _line(name: str, trained: Sequence[Trained]) -> Curve | None:
+    """Of the networks that stayed finite; None where fewer than two sizes have any."""
+    kept = [each for each in trained if each.finite]
+    if len(kept) < 2:
+        return None
+    return spread(f"{name}, trained", [each.parameters for each in kept], [each.finite for each in kept])
+
+
+def _of_arm(trained: Sequence[Trained], built: Built, end: Interval | None) -> str:
+    fall, flatter = slopes(trained, built)
+    last = trained[-1]
+    rates = ", ".join(f"{each.choice.rate:.2g}" for each in trained)
+    wrong = f"{median(last.finite):.1e} ({_range(last.finite)})" if last.finite else "none stayed finite"
+    diverged = sum(len(list(chain(*each.errors))) - len(each.finite) for each in trained)
+    return (
+        f"slope {_pm(fall)}, {_than(flatter)} the built ones'; at {last.parameters:,} parameters {wrong}, "
+        f"{_verdict(end)} the built ones'; learning rates {rates}" + (f"; {diverged} diverged" if diverged else "")
+    )
+
+
+def _unsettled(trained: Mapping[str, Sequence[Trained]]) -> str:
+    edges = [
+        f"{name} at {each.parameters:,}" for name, arm in trained.items() for each in arm if not each.choice.inside
+    ]
+    return f"The best learning rate was at an edge of those tried: {', '.join(edges)}. " if edges else ""
+
+
+def _verdict(interval: Interval | None) -> str:
+    """Of a trained error beside a built one."""
+    return "not comparable to" if interval is None else {-1: "below", 0: "not told from", 1: "above"}[interval.sign]
+
+
+def _than(interval: Interval | None) -> str:
+    words = {-1: "steeper than", 0: "not told from", 1: "flatter than"}
+    return "not comparable to" if interval is None else words[interval.sign]
+
+
+def _pm(interval: Interval | None) -> str:
+    return "not known" if interval is None else f"{interval.mean:.2f} \N{PLUS-MINUS SIGN} {interval.half:.2f}"
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{min(values):.1e} to {max(values):.1e}"
+
+
+def _numbers(built: Built, trained: Mapping[str, Sequence[Trained]]) -> dict[str, float | int | str]:
+    """Errors of every network, with the rate of its arm; a network that diverged has no error."""
+    found: dict[str, float | int | str] = {
+        f"built_{size}_f{f}": error for size, errors in built.items() for f, error in enumerate(errors)
+    }
+    for name, arm in trained.items():
+        for each in arm:
+            found[f"{name}_{each.parameters}_rate"] = each.choice.rate
+            for f, errors in enumerate(each.errors):
+                for seed, error in enumerate(errors):
+                    found[f"{name}_{each.parameters}_f{f}_seed{seed}"] = error if math.isfinite(error) else "diverged"
+    return found

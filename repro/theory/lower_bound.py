@@ -36,6 +36,7 @@ _HEIGHTS = range(2, 15, 2)
 _COUNTED = 8  # the highest tower whose pieces are counted
 _DEPTH, _WIDTH = 4, 16
 _DIVISIONS = 50
+_EPS = 1e-6  # for which Lemma A.2 is read without "within eps"
 MOST = 3  # times as many units as the bound, for each further e-fold: that both are of one order
 
 
@@ -57,12 +58,15 @@ def lemma_a2(count: Count = pieces) -> Finding:
     most = max(p for units, p in drawn if units == largest)
     above = sum(p > 2**units for units, p in drawn)
     nearest = {name: _nearest(function, mu) for name, (function, mu) in _CONVEX.items()}
-    chord = _error_of_lines(np.square, np.array([0.0, 1.0]))
+    chord, without = _error_of_lines(np.square, np.array([0.0, 1.0])), Network(1)
+    units = without.size([without.input(0)]).neurons  # of a line, which is a ReLU network too
     return Finding(
         id="lemma-a2",
         place="Lemma A.2",
         claim="A ReLU network within eps of a strongly convex function on [0, 1] has at least Omega(ln(1/eps)) units.",
         holds=above == 0 and all(ratio >= 1 - 1e-9 for ratio in nearest.values()),
+        as_stated=units >= least_units(_EPS),
+        key=f"{above} of {len(drawn)} networks have more than 2^U pieces",
         measured=(
             f"{above} of {len(drawn)} drawn networks of U = 1 to {largest} units have more than 2^U pieces; of "
             f"{largest} units they have up to {most}. Over {_DIVISIONS} divisions of [0, 1] into P = 2 to 64 pieces "
@@ -71,7 +75,8 @@ def lemma_a2(count: Count = pieces) -> Finding:
             + "; the bound needs 1."
         ),
         differs=(
-            f"Restated without 'within eps', which it needs: a network of no units at all is {chord:.3g} off from x^2."
+            f"Restated without 'within eps', which it needs: a network of no units at all is {chord:.3g} off from x^2, "
+            f"and within eps = {_EPS:g} it takes {least_units(_EPS):.3g}."
         ),
         numbers={f"pieces_of_{largest}_units": most, **{f"nearest {name}": ratio for name, ratio in nearest.items()}},
     )
@@ -95,6 +100,9 @@ def theorem_2_lower(square: Square = sawtooth) -> Finding:
         place="Theorem 2, lower bound",
         claim="There are PolyReLU networks that ReLU networks come within eps of only with Omega(ln(1/eps)) units.",
         holds=all(map(_agrees, counted)) and factor <= MOST and all(u >= b for u, b in zip(units, bound, strict=True)),
+        as_stated=last.units >= asked,
+        title="ReLU units of x^2 beside the bound",
+        key=f"{last.units} units where the bound is {bound[-1]:.3g}, and K L times it {asked:.0f}",
         measured=(
             f"x^2 within {last.error:.2g} takes at least {bound[-1]:.3g} ReLU units, and the tower that was built has "
             f"{last.units}; both grow with ln(1/eps), the tower's {factor:.3g} times as fast. A tower of "
@@ -108,7 +116,7 @@ def theorem_2_lower(square: Square = sawtooth) -> Finding:
             f"{last.units} units are {off:.2g} off, where K L times the bound would be {asked:.0f} units."
         ),
         numbers={"bound": bound[-1], "units": last.units, "error": last.error, "bound_times_k_l": asked},
-        curves=(curve("tower that was built", ln, units, expected=1.0), curve("lower bound", ln, bound)),
+        curves=(curve("tower that was built", ln, units, paper=1.0), curve("lower bound", ln, bound)),
         x_label="ln(1/error)",
         y_label="ReLU units",
     )

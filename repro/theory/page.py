@@ -14,12 +14,15 @@ PAGE = "README.md"
 
 ABOUT = """\
 Networks with explicit weights, built as the paper's section 3 and appendix say, and what they showed here. *Holds*
-says whether what was computed agrees with the statement. It is no proof: sizes and errors are of the networks that
+says whether what was computed agrees with the statement, and *holds, mended* that it does once a condition or a factor
+is mended, where the paper's own words fail by a number that stands beside. *Observed* is what we looked at beside the
+paper, which does not state it. It is no proof: sizes and errors are of the networks that
 were built, and a rate is a slope over few sizes. Where the text of the paper, its proof and its construction differ,
 the number that shows it stands beside.
 
-In the figures marks are measured, lines are fitted to them on logarithms, and dotted ones have the slope that theory
-gives; marks with bars are medians over seeds, with the smallest and the largest."""
+In the figures marks are measured, lines are fitted to them on logarithms, dotted ones have the slope that the paper
+gives, and dash-dotted ones that of our own construction where it is another. Marks with bars are medians over seeds,
+with the smallest and the largest."""
 
 
 def picture(finding: Finding) -> str:
@@ -29,7 +32,11 @@ def picture(finding: Finding) -> str:
 
 def verdict(finding: Finding) -> str:
     """In a word, or three."""
-    return "holds" if finding.holds else "does not hold"
+    if finding.holds is None:
+        return "observed"
+    if not finding.holds:
+        return "does not hold"
+    return "holds" if finding.as_stated else "holds, mended"
 
 
 def as_json(findings: Sequence[Finding], about: Mapping[str, str]) -> str:
@@ -47,7 +54,7 @@ def page(findings: Sequence[Finding], about: Mapping[str, str]) -> str:
 
 
 def _failed(findings: Sequence[Finding]) -> str:
-    failed = [finding.place for finding in findings if not finding.holds]
+    failed = [finding.place for finding in findings if finding.holds is False]
     return f"**Does not hold: {plain('; '.join(failed))}.**" if failed else ""
 
 
@@ -60,11 +67,11 @@ def _table(findings: Sequence[Finding]) -> str:
 
 
 def _strong(finding: Finding) -> str:
-    return verdict(finding) if finding.holds else f"**{verdict(finding)}**"
+    return f"**{verdict(finding)}**" if finding.holds is False else verdict(finding)
 
 
 def _section(finding: Finding) -> list[str]:
-    title = f"## {plain(finding.place)}" + ("" if finding.holds else f" {verdict(finding)}")
+    title = f"## {plain(finding.place)}" + (f" {verdict(finding)}" if finding.holds is False else "")
     parts = [title, plain(finding.claim), f"**Measured.** {plain(finding.measured)}"]
     if finding.differs:
         parts.append(f"**Differs.** {plain(finding.differs)}")
@@ -78,14 +85,14 @@ def _section(finding: Finding) -> list[str]:
 
 
 def _slopes(finding: Finding) -> str:
-    header = ("line", f" {finding.x_label}", f" {finding.y_label}", " slope", " theory")
+    header = ("line", f" {finding.x_label}", f" {finding.y_label}", " slope", " paper", " ours")
     return table(header, [_curve(curve) for curve in finding.curves])
 
 
 def _curve(curve: Curve) -> tuple[str, ...]:
     ends = [f"{_figure(values[0])} to {_figure(values[-1])}" for values in (curve.x, curve.y)]
-    expected = "" if curve.expected is None else number(curve.expected)
-    return plain(curve.name), *ends, number(curve.slope), expected
+    given = ("" if slope is None else number(slope) for slope in (curve.paper, curve.ours))
+    return plain(curve.name), *ends, number(curve.slope), *given
 
 
 def _figure(value: float | int | str) -> str:

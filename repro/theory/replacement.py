@@ -9,6 +9,7 @@ from repro.theory.algebra import Sawtooth
 from repro.theory.networks import Affine, Network, Number, total
 
 Replace = Callable[[Network, Affine, Sequence[Number], float], Affine]
+Monomial = Callable[[Network, Sequence[Affine], float], Affine]
 
 
 def height(tolerance: float) -> int:

@@ -8,11 +8,10 @@ from functools import partial
 from itertools import product
 from random import Random
 
-from repro.theory.construction import POLYRELU, SQUARES, Ridge, build, indices
+from repro.theory.construction import POLYRELU, SQUARES, Kind, Ridge, build, indices
 from repro.theory.findings import Finding
-from repro.theory.measuring import SINES, SMOOTHNESS, members, step
 from repro.theory.networks import Number
-from repro.theory.rates import CELLS, RELU_CELLS, Rate, rate, ratio
+from repro.theory.rates import CELLS, RELU_CELLS, SINES, SMOOTHNESS, Rate, Ratio, members, rate, ratio, step
 
 ROUGHEST, SMOOTHEST = SMOOTHNESS[0], SMOOTHNESS[-1]
 FLAT = 1.15  # how far apart the largest and the smallest of a constant may be
@@ -31,16 +30,18 @@ def definition_1() -> list[Finding]:
             claim="The functions that networks are built for lie in the unit ball F(n,d): no derivative up to order n "
             "is above 1.",
             holds=max(norms) <= 1 + 1e-12,
-            measured=f"{waves} of s = x_1 + ... + x_d, d = 1 and 2, n = 1 to 3: the largest derivative is between "
+            measured=f"{waves} of s = x_1 + ... + x_d, d = {_listed(CELLS, '')}, n = "
+            f"{_listed(SMOOTHNESS, '')}: the largest derivative is between "
             f"{min(norms):.6f} and {max(norms):.6f}.",
+            key=f"the largest derivative is {max(norms):.6f}",
             numbers={"smallest": min(norms), "largest": max(norms)},
         )
     ]
 
 
-def theorem_3(dimensions: int) -> list[Finding]:
+def theorem_3(dimensions: int, kind: Kind = POLYRELU) -> list[Finding]:
     """Size and error of the paper's networks, with those of ReLU beside the smoothest."""
-    rates = [rate(POLYRELU, n, dimensions) for n in SMOOTHNESS]
+    rates = [rate(kind, n, dimensions) for n in SMOOTHNESS]
     relu = ratio(SMOOTHEST, dimensions).relu
     return [
         Finding(
@@ -51,6 +52,8 @@ def theorem_3(dimensions: int) -> list[Finding]:
             holds=all(each.holds for each in rates),
             measured=_measured(rates),
             differs=_differs(rates),
+            title="error against size",
+            key="error ~ N to the " + _listed(each.fall for each in rates),
             numbers=_numbers(rates),
             curves=(*(each.curve() for each in rates), relu.curve()),
             x_label=SIZE,
@@ -71,12 +74,13 @@ def equation_34(seed: int = 0, points: int = 25) -> list[Finding]:
             holds=wrong == 0,
             measured=f"In rational arithmetic, of (s^3 - s / 2) / 6: {wrong} of {points * len(EXACT)} random points "
             f"where the two differ ({cases}).",
+            key=f"{wrong} of {points * len(EXACT)} values differ",
             numbers={"points": points * len(EXACT), "different": wrong},
         )
     ]
 
 
-def against_relu() -> list[Finding]:
+def against_relu(ratio: Callable[[int, int], Ratio] = ratio) -> list[Finding]:
     """The logarithm that ReLU pays for products, and where it pays none."""
     ratios = [ratio(n, 1) for n in SMOOTHNESS]
     plane = ratio(SMOOTHEST, 2)
@@ -89,29 +93,33 @@ def against_relu() -> list[Finding]:
         Finding(
             id="against-relu",
             place="After Theorem 3, the ReLU networks",
-            claim="The same construction of ReLU neurons is larger by a factor of ln(1/eps) for the same error.",
+            claim=f"At n = {SMOOTHEST} the same construction of ReLU neurons is larger by a factor of ln(1/eps) for "
+            "the same error.",
             holds=all(max(each.constants) <= FLAT * min(each.constants) for each in (smooth, plane)),
             measured=f"At n = {SMOOTHEST} the ratio of parameters is {_listed(smooth.ratios)} at N = "
             f"{_listed(RELU_CELLS[1], '')} in one dimension, which is {_listed(smooth.constants)} ln(1/eps), and "
             f"{_listed(plane.ratios)} at N = {_listed(RELU_CELLS[2], '')} in two, which is {_listed(plane.constants)} "
-            f"ln(1/eps). In one dimension ReLU is {_depths(smooth.relu)} neurons deep and PolyReLU 2.",
+            f"ln(1/eps). In one dimension ReLU is {_depths(smooth.relu)} neurons deep and PolyReLU "
+            f"{_depths(rate(POLYRELU, SMOOTHEST, 1))}.",
             differs="The paper concludes that PolyReLU approximates better than ReLU and rational networks. What it "
             f"compares are upper bounds, and in one dimension ReLU pays no logarithm up to n = 2: {free}.",
+            title="what ReLU pays for products",
+            key=f"{_listed(smooth.constants)} ln(1/eps) times as large",
             numbers={
                 f"ratio_n{each.relu.smoothness}_d{each.relu.dimensions}_N{N}": value
                 for each in (*ratios, plane)
                 for N, value in zip(RELU_CELLS[each.relu.dimensions], each.ratios, strict=True)
             },
-            curves=(*(each.curve(float(each is smooth)) for each in ratios), plane.curve(1.0)),
+            curves=(*(each.curve(1.0, None if each is smooth else 0.0) for each in ratios), plane.curve(1.0, None)),
             x_label="ln(1 / largest error)",
             y_label="parameters of ReLU over those of PolyReLU",
         )
     ]
 
 
-def squares() -> list[Finding]:
+def squares(kind: Kind = SQUARES) -> list[Finding]:
     """That the rate is not PolyCom's own."""
-    rates = [rate(SQUARES, n, 1) for n in SMOOTHNESS]
+    rates = [rate(kind, n, 1) for n in SMOOTHNESS]
     ours = rates[-1].steps[-1]
     beside = step(POLYRELU, SMOOTHEST, 1, ours.cells)
     return [
@@ -125,6 +133,8 @@ def squares() -> list[Finding]:
             differs="The rate is not PolyReLU's own, but that of all neurons whose squares are exact: at "
             f"n = {SMOOTHEST}, N = {ours.cells} ReLU² takes {ours.size.parameters:,} parameters for an error of "
             f"{ours.error:.1e}, PolyReLU {beside.size.parameters:,} for {beside.error:.1e}.",
+            title="error against size of ReLU² networks",
+            key="error ~ N to the " + _listed(each.fall for each in rates),
             numbers=_numbers(rates),
             curves=tuple(each.curve() for each in rates),
             x_label=SIZE,
@@ -197,7 +207,7 @@ def _of_one(rate: Rate) -> str:
     return (
         f"n = {n}: error ~ N^{rate.fall:.2f} (theory {-n}), {rate.steps[-1].per_point:.1f} parameters a point of the "
         f"grid, error ~ parameters^{rate.curve().slope:.2f} (theory {-n / d:.3g}), at most "
-        f"{rate.margin / 2**d:.2f} of Eq. 29's bound"
+        f"{rate.share:.2f} of Eq. 29's bound"
     )
 
 
@@ -219,13 +229,14 @@ def _numbers(rates: Sequence[Rate]) -> dict[str, float]:
             ("error_over_N", each.fall),
             ("size_over_2N+1", each.growth),
             ("parameters_per_point", each.steps[-1].per_point),
-            ("share_of_equation_29", each.margin / 2**each.dimensions),
+            ("share_of_equation_29", each.share),
         )
     }
 
 
 def _depths(of: Rate) -> str:
-    return f"{of.steps[0].size.depth} to {of.steps[-1].size.depth}"
+    least, most = of.steps[0].size.depth, of.steps[-1].size.depth
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def _listed(values: Iterable[float], form: str = ".2f") -> str:

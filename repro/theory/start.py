@@ -16,7 +16,7 @@ from repro.data.progress import Progress, bars
 from repro.errors import RecipeError, ReproError
 from repro.paths import write_whole
 from repro.recipe.settings import given, truth, whole
-from repro.theory import approximation, exact, figures, learned, lower_bound, sobolev
+from repro.theory import activations, approximation, exact, figures, learned, lower_bound, sobolev
 from repro.theory.findings import Finding
 from repro.theory.page import JSON, PAGE, as_json, page, picture, verdict
 from repro.training.record import versions
@@ -26,7 +26,13 @@ SEEDS, MOST = 5, 50
 STAGE = "building networks"
 
 Part = Callable[[], list[Finding]]
-PARTS: tuple[Part, ...] = (exact.findings, approximation.findings, lower_bound.findings, *sobolev.PARTS)
+PARTS: tuple[Part, ...] = (
+    activations.findings,
+    exact.findings,
+    approximation.findings,
+    lower_bound.findings,
+    *sobolev.PARTS,
+)
 
 
 @dataclass(frozen=True)
@@ -67,18 +73,21 @@ def start(settings: Sequence[str], *, out: Path | None, console: Console) -> Non
     asked, folder = Settings.of(settings), out or FOLDER
     _prove(folder)
     with bars(MofNCompleteColumn()) as progress:
-        findings = _compute(asked, progress)
-    _write(folder, findings)
+        findings = _compute(progress)
+        _write(folder, findings)  # before training, so that nothing that happens there loses it
+        if asked.learned:
+            findings += learned.findings(asked.seeds, progress)
+            _write(folder, findings)
     _show(findings, folder, console)
 
 
-def _compute(asked: Settings, progress: Progress) -> list[Finding]:
-    findings = []
+def _compute(progress: Progress) -> list[Finding]:
+    findings = list[Finding]()
     for done, part in enumerate(PARTS):
         progress(STAGE, done, len(PARTS))
         findings += part()
     progress(STAGE, len(PARTS), len(PARTS))
-    return findings + (learned.findings(asked.seeds, progress) if asked.learned else [])
+    return findings
 
 
 def _prove(folder: Path) -> None:
@@ -108,17 +117,16 @@ def _write(folder: Path, findings: Sequence[Finding]) -> None:
 
 
 def _show(findings: Sequence[Finding], folder: Path, console: Console) -> None:
-    view = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 1, 0))
-    view.add_column("where", max_width=24)
+    view = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    view.add_column("where")
     view.add_column("here it")
-    view.add_column("what was computed, and where the paper differs from itself")
+    view.add_column("key number")
     for each in findings:
-        said = verdict(each) if each.holds else f"[bold red]{verdict(each)}[/]"
-        differs = f"\n[dim]differs:[/] {escape(each.differs)}" if each.differs else ""
-        view.add_row(escape(each.place), said, f"{escape(each.measured)}{differs}")
+        said = f"[bold red]{verdict(each)}[/]" if each.holds is False else verdict(each)
+        view.add_row(escape(each.place), said, escape(each.key))
     console.print(view, highlight=False)
     for each in findings:
-        if not each.holds:
+        if each.holds is False:
             line = f"does not hold: {each.place}: {each.claim}"
             console.print(line, style="bold red", highlight=False, markup=False, soft_wrap=True)
     console.print(f"page and figures in {folder / PAGE}", highlight=False, markup=False, soft_wrap=True)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from repro.theory.findings import Finding
-from repro.theory.layers import Layers
+from repro.theory.layers import Layers, rationals
 from repro.theory.networks import Affine, Network, Size
 from repro.theory.piecewise import LEAKY_RELU, RELU, RELU6, PiecewiseLinear
-from repro.theory.points import rationals
 
 SEED = 3
 Build = Callable[[PiecewiseLinear, Network, Affine], Affine]
@@ -36,6 +35,7 @@ def lemma_a3(to_relu: Build = PiecewiseLinear.built, to_rho: Callable[..., Layer
             f"{wrong} of {2 * _POINTS * len(found)} values differ on [-1, 1]^3. Units: {sizes}. The domain has to be "
             f"bounded: with {_FAR} in each input the ReLU network made of ReLU6 is {found['ReLU6'].off:.3g} off."
         ),
+        key=f"{wrong} of {2 * _POINTS * len(found)} values differ",
         numbers={"different": wrong, **{f"{name}_off_at_{_FAR}": each.off for name, each in found.items()}},
     )
 
@@ -56,6 +56,7 @@ def corollary_a1(build: Build = PiecewiseLinear.built) -> Finding:
             + ", ".join(f"{size.neurons} of M = {breaks}" for breaks, (_, size) in checked.items())
             + "."
         ),
+        key=f"{wrong} of {(_POINTS + 2) * len(checked)} values differ",
         numbers={"different": wrong, **{f"neurons_of_{breaks}": size.neurons for breaks, (_, size) in checked.items()}},
     )
 

@@ -6,10 +6,12 @@ import torch
 
 from repro import activations
 from repro.activations import reference
+from repro.analysis.constants import without_part
 from repro.analysis.inputs import (
     Call,
     Neurons,
     constant,
+    places,
     rows,
     watching_calls,
     watching_outputs,
@@ -132,9 +134,20 @@ def test_of_the_l2_norm_it_is_as_small_as_the_others():
     assert constant(Call("", activation, x, activation(x))).item() == pytest.approx(0.3 / 4)
 
 
-@pytest.mark.parametrize("word", ["relu", "gelu", "sigmoid", "softplus", "xielu"])
-def test_other_activations_have_none(word):
-    assert constant(call(word, draw(5, 16))).item() == 0
+@pytest.mark.parametrize(
+    ("word", "expected"), [("relu", 0), ("gelu", 0), ("sigmoid", 0.5), ("softplus", np.log(2)), ("xielu", -8e-7)]
+)
+def test_of_others_it_is_what_they_give_at_0(word, expected):
+    assert constant(call(word, draw(5, 16))).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rounding_against_the_constant_is_no_distance_from_it(dtype):
+    part = (0.3 + 0.1 * draw(50, 16)).to(dtype)
+    hidden = (part * (1 + torch.finfo(dtype).eps / 2 * draw(50, 16, seed=1).sign())).to(dtype)
+    assert without_part(hidden, part).abs().max() == 0
+    assert (without_part(hidden + 0.05, part) != 0).all()
+    assert without_part(torch.tensor([1e-30]), torch.zeros(1)) == 1e-30
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -190,6 +203,22 @@ def test_of_experts_a_neuron_is_dead_for_its_own_tokens_and_none_is_where_there_
     found = neurons(own)
     assert found.seen == 4, "the second expert's two are not"
     assert found.dead(0.0) == 2 / 4
+
+
+def test_neurons_whose_values_are_nan_were_seen_all_the_same():
+    nan = torch.full((3, 2), float("nan"))
+    assert neurons(Call("", torch.nn.ReLU(), nan, nan)).seen == 2
+
+
+def test_each_activation_has_the_number_of_its_layer_and_of_a_resnet_of_its_block():
+    assert places(decoder(family="moe")) == {"layers.0.mlp.experts": 0, "layers.1.mlp.experts": 1}
+    numbers = places(ResNet("relu", blocks=(1, 1), width=4, stem="cifar", classes=3))
+    assert (numbers["act1"], numbers["layer1.0.act1"], numbers["layer1.0.act3"], numbers["layer2.0.act2"]) == (
+        0,
+        1,
+        1,
+        2,
+    )
 
 
 # Rows

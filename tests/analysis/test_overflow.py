@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -112,3 +113,17 @@ def test_every_activation_of_the_table_is_counted(word):
 def test_numbers_of_16_bits_are_counted_as_they_are():
     x = torch.tensor([[7.0, 6.25, 65504.0]], dtype=torch.float16)
     assert lost(activations.build("polynorm"), x)["norm", 6, "float16"].overflow == 2
+
+
+@pytest.mark.parametrize("word", ["polynorm", "polynorm_l2", "polyrelu"])
+def test_coefficients_of_each_expert_change_nothing_of_what_is_counted(word):
+    one = activations.build(word)
+    alone, each = Counter(one), Counter(PerExpert(one, 2))
+    assert each.parts == alone.parts
+    assert torch.equal(each.inner(torch.tensor([-1.0])), alone.inner(torch.tensor([-1.0])))
+
+
+def test_a_function_bound_to_options_is_not_a_norm_by_that():
+    bound = PerExpert(activations.build("polyrelu"), 2)
+    bound.function = partial(bound.function)
+    assert {what for what, _ in Counter(bound).parts} == {"term"}

@@ -63,9 +63,32 @@ def test_of_many_layers_the_first_the_last_and_some_between_are_drawn():
 
 
 def test_what_does_not_exist_leaves_a_gap():
-    drawn = by_layer(
-        {"kurtosis (log)": {"inputs": [3.0, float("nan"), 5.0]}, "share": {"dead": [0.0, 0.0, 0.0]}}, "abc"
-    )
-    log, share = drawn.axes[:2]
+    lines = {"kurtosis (log)": {"inputs": [3.0, float("nan"), 5.0]}, "share": {"dead": [0.0, 0.0, 0.0]}}
+    log, share = by_layer(lines, 3).axes[:2]
     assert (log.get_yscale(), log.get_title()) == ("log", "kurtosis")
-    assert share.get_ylim() == (0, 0.05), "not a scale of nothing"
+    assert [text.get_text() for text in share.texts] == ["0 everywhere"]
+    assert share.get_ylim()[0] < 0, "so that the line is seen"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_panel_without_a_number_says_so():
+    nothing = [float("nan")] * 3
+    drawn = by_layer({"kurtosis (log)": {"a": nothing, "b": nothing}, "gain": {"gain": nothing}}, 3)
+    assert style.pixels(drawn).any()
+    assert [[text.get_text() for text in own.texts] for own in drawn.axes] == [["does not exist"]] * 2
+
+
+@pytest.mark.parametrize("values", [(7.0, 14.0), (9.6, 10.4), (3.0, 400.0), (3.0, 3e7), (5.0, 5.0)])
+def test_a_logarithmic_scale_has_ticks_to_read_it_by(values):
+    (axes,) = by_layer({"largest over rms (log)": {"inputs": values}}, 2).axes
+    low, high = axes.get_ylim()
+    assert low < min(values) <= max(values) < high
+    assert 2 <= sum(low <= tick <= high for tick in axes.get_yticks()) <= 9
+
+
+def test_one_legend_stands_outside_of_the_panels():
+    lines = {title: {"inputs": [1.0, 2.0], "hidden": [2.0, 3.0]} for title in ("kurtosis", "largest")}
+    drawn = by_layer(lines, 2)
+    (legend,) = drawn.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["inputs", "hidden"]
+    assert not any(own.get_legend() for own in drawn.axes)

@@ -1,12 +1,17 @@
 """What `repro analyze` finds of a run's activations, in every family."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
+from repro import models
+from repro.analysis.inputs import places
 from repro.analysis.overflow import FORMATS
+from repro.errors import RunError
 from repro.inspection import activations
+from repro.inspection.coefficients import learned
 from repro.inspection.sample import sample
 from repro.recipe import load
 from repro.training.trained import Trained
@@ -19,6 +24,13 @@ def measured(checkpoints, size):
     found = activations.measure(checkpoints, given, done.append)
     assert sum(done) == activations.work(checkpoints, given) == given.size
     return found, given
+
+
+def planted(trained, network):
+    """The checkpoint, as if this were its network."""
+    trained = replace(trained)
+    object.__setattr__(trained, "network", lambda device: network)
+    return trained
 
 
 @pytest.fixture
@@ -47,20 +59,14 @@ def test_a_decoder_has_a_row_a_layer_that_a_plain_computation_gives(dense):
     x = seen["x"] - seen["x"].mean()
     assert row["input_kurtosis"] == pytest.approx(((x**4).mean() / x.square().mean() ** 2).item(), rel=1e-5)
     assert row["constant_term"] == pytest.approx(network.layers[1].mlp.act_fn.coeff[0].item())
-    assert row["exact_zeros_share"] == row["dead_share"] == row["not_finite"] == 0
+    assert row["exact_zeros_share"] == row["dead_share"] == 0
 
 
 def test_a_neuron_whose_input_is_always_0_is_dead(dense):
     network = dense[-1].network(CPU)
     network.layers[0].mlp.up_proj.weight[:6] = 0
 
-    class Planted:
-        step, recipe, folder = 24, dense[-1].recipe, dense[-1].folder
-
-        def network(self, device):
-            return network
-
-    found = activations.measure([Planted()], sample(dense[-1], CPU, size=256), lambda n: None)
+    found = activations.measure([planted(dense[-1], network)], sample(dense[-1], CPU, size=256), lambda n: None)
     first, second = found.tables["activations"]
     assert first["never_moved_share"] == first["exact_zeros_share"] == first["dead_share"] == pytest.approx(6 / 48)
     assert second["dead_share"] == 0
@@ -84,6 +90,8 @@ def test_a_classifier_has_a_row_an_activation_and_no_ffn(a_classifier):
     network = Trained.at(a_classifier).network(CPU)
     assert [row["name"] for row in rows] == list(network.activations())
     assert {row["output_rms"] for row in rows} == {None}
+    blocks = list(dict.fromkeys(name.rpartition(".")[0] for name in network.activations()))
+    assert [row["layer"] for row in rows] == [blocks.index(row["name"].rpartition(".")[0]) for row in rows]
     assert rows[0]["neurons"] == network.bn1.num_features, "channels"
 
 
@@ -103,6 +111,54 @@ def test_arrays_hold_each_layers_histogram(dense):
 
 def test_figures_say_what_they_are_of(dense):
     found, _ = measured(dense, 256)
-    assert set(found.figures) == {"inputs", "sizes"}
+    assert set(found.figures) == {"inputs", "sizes", "coefficients", "coefficients_over_training"}
     assert found.figures["inputs"].title == "polynorm on its inputs"
-    assert all("256 held-out tokens" in drawn.caption for drawn in found.figures.values())
+    assert all("256 held-out tokens" in found.figures[name].caption for name in ("inputs", "sizes"))
+
+
+def test_numbers_that_are_not_finite_are_refused_by_their_layer(dense):
+    network = dense[-1].network(CPU)
+    network.layers[1].mlp.up_proj.weight[3] = math.nan
+    with pytest.raises(
+        RunError, match=r"step-00000024: [\d,]+ numbers of what goes into layers\.1\.mlp are not finite"
+    ):
+        activations.measure([planted(dense[-1], network)], sample(dense[-1], CPU, size=32), lambda n: None)
+
+
+def test_what_was_learned_is_there_at_every_checkpoint(dense):
+    found, _ = measured(dense, 16)
+    rows = found.tables["coefficients"]
+    assert [(row["step"], row["layer"], row["power"]) for row in rows] == [
+        (step, layer, power) for step in (20, 24) for layer in (0, 1) for power in range(4)
+    ]
+    for trained in dense:
+        for layer, block in enumerate(trained.network(CPU).layers):
+            own = [row["value"] for row in rows if (row["step"], row["layer"]) == (trained.step, layer)]
+            assert own == block.mlp.act_fn.coeff.tolist()
+    assert {row["parameter"] for row in rows} == {"coeff"}
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("dense-smoke-relu", set()),
+        ("dense-smoke-polyprelu", {"coeff", "rho.weight"}),
+        ("dense-smoke-xielu", {"alpha_p", "alpha_n"}),
+        ("moe-smoke-polynorm", {"coeff"}),
+        ("resnet50-smoke-polynorm", {"coeff"}),
+        ("rnn-smoke-polynorm", {"coeff"}),
+    ],
+)
+def test_all_that_an_activation_learns_is_known_by_its_layer(word, expected):
+    with torch.device("meta"):
+        network = models.from_recipe(load(word).model)
+    found = learned(network)
+    assert {own for _, own in found.values()} == expected
+    assert {name for name, _ in found.values()} <= set(places(network))
+
+
+def test_few_windows_are_said_to_be_few(dense):
+    few, _ = measured(dense, 256)
+    assert few.remarks[0].startswith("Nothing here has an interval, and of fewer than 30 windows")
+    more, _ = measured(dense, 512)
+    assert not any("interval" in remark for remark in more.remarks)

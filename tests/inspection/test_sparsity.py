@@ -1,5 +1,6 @@
 """Sparsity of a run: what its tables hold for each kind of decoder, and what it refuses."""
 
+import csv
 import math
 from dataclasses import replace
 
@@ -116,8 +117,14 @@ def test_it_says_that_a_norm_needs_all_rows_of_the_first_matrix(checkpoints, tex
     assert rows["known"]["bytes"] == rows["computed"]["bytes"] < rows["predicted"]["bytes"]
 
 
-def test_matrices_of_low_rank_have_neurons_too(checkpoints, text):
-    assert found(checkpoints(**{"model.ffn_rank": 4}), text).tables["sparsity"]
+def test_of_matrices_of_low_rank_no_machine_is_said_to_save_what_a_whole_one_would(checkpoints, text):
+    result = found(checkpoints(**{"model.ffn_rank": 4}), text)
+    assert result.tables["sparsity"]
+    assert "sparsity_machine" not in {*result.tables, *result.figures}
+    assert any("factors of rank 4" in remark for remark in result.remarks)
+    reuse = result.tables["sparsity_reuse"][0]
+    new = (1 - reuse["reuse"]) * reuse["active"]
+    assert reuse["new_bytes"] == pytest.approx(new * 4 * 2 * 4)  # float32, two matrices, the rank
 
 
 def test_an_ffn_that_gives_nothing_could_do_without_all(checkpoints, text, monkeypatch):
@@ -151,6 +158,52 @@ def test_losses_that_are_no_numbers_are_refused(checkpoints, text, monkeypatch):
     monkeypatch.setattr(Trained, "network", lambda self, device: network)
     with pytest.raises(RunError, match=r"losses are not finite, so no neuron can be missed$"):
         sparsity.measure(of, text, lambda _: None)
+
+
+def test_losses_of_either_half_are_looked_at(checkpoints, text, monkeypatch):
+    of = checkpoints()
+    network = of[-1].network(CPU)
+    fitted, others = (set(half.unique().tolist()) for half in (text.inputs[1::2], text.inputs[::2]))
+    network.embed_tokens.weight[min(fitted - others)] = math.inf
+    monkeypatch.setattr(Trained, "network", lambda self, device: network)
+    with pytest.raises(RunError, match=r"losses are not finite, so no neuron can be missed$"):
+        sparsity.measure(of, text, lambda _: None)
+
+
+@pytest.fixture
+def ladder(tmp_path, text):
+    """Looks into runs that lie where runs lie, and leaves the table that a run has of it."""
+
+    def look(*sizes):
+        for layers, seed in sizes:
+            recipe = load("dense-smoke-relu", [f"{k}={v}" for k, v in (SMALL | {"model.n_layers": layers}).items()])
+            folder = untrained.write(recipe, tmp_path / "runs" / recipe.name / f"print{layers}" / f"seed-{seed}")
+            result = sparsity.measure(Trained.every(folder), text, lambda _: None)
+            (folder / "analysis").mkdir()
+            with (folder / "analysis" / "sparsity.csv").open("w", newline="") as file:
+                writer = csv.DictWriter(file, list(result.tables["sparsity"][0]))
+                writer.writeheader()
+                writer.writerows(result.tables["sparsity"])
+        return result
+
+    return look
+
+
+def test_runs_of_other_sizes_are_set_beside_it(ladder, tmp_path):
+    alone = ladder((2, 0), (2, 1))
+    assert "sparsity_sizes" not in {*alone.tables, *alone.figures}
+    broken = tmp_path / "runs" / "other" / "print" / "seed-0" / "analysis"
+    broken.mkdir(parents=True)
+    (broken / "sparsity.csv").write_text("step,tau\nhalf a ro")
+    result = ladder((1, 0))
+    small, large = result.tables["sparsity_sizes"]
+    assert (small["runs"], large["runs"]) == (1, 2)
+    assert large["parameters"] > small["parameters"]
+    own = [row["sparsity"] for row in result.tables["sparsity"] if row["tau"] == 0.2]
+    assert small["sparsity"] == pytest.approx(sum(own) / len(own))
+    others = [row["sparsity"] for row in alone.tables["sparsity"] if row["tau"] == 0.2]
+    assert large["sparsity"] == pytest.approx(sum(others) / len(others))  # both seeds have the same weights here
+    assert "dense-smoke-relu: 2 runs" in result.figures["sparsity_sizes"].caption
 
 
 @pytest.mark.parametrize("name", ["resnet50-smoke-polynorm", "mlp-smoke-polynorm", "rnn-smoke-polynorm"])

@@ -168,13 +168,45 @@ def test_a_part_that_fails_is_told_once_the_others_are_written(a_run, planted, a
     assert refused(analyze, "parts=weights,states") == "layers.0.mlp.up_proj.weight is not finite"
 
 
-def test_ctrl_c_leaves_what_was_there(a_run, planted, analyze):
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_what_stops_a_part_leaves_what_was_there_and_what_was_finished(a_run, planted, analyze, error):
     analyze()
-    before = contents(a_run)
-    planted["sparsity"].raises = KeyboardInterrupt()
-    with pytest.raises(KeyboardInterrupt):
+    planted["weights"].mark = 0.25
+    planted["states"].raises = error("no")
+    with pytest.raises(error):
         analyze()
-    assert contents(a_run) == before
+    assert {row["share"] for row in rows(a_run, "weights")} == {"0.25"}
+    assert {row["share"] for name in PARTS[1:] for row in rows(a_run, name)} == {"0.5"}
+    assert all(f"## {part.capitalize()}" in page(a_run) for part in PARTS)
+
+
+def test_files_that_no_analysis_wrote_are_told_before_anything_is_computed(a_run, planted, analyze):
+    folder = a_run / "analysis"
+    folder.mkdir()
+    (folder / "weights.csv").write_text("mine")
+    said = "run/analysis holds weights.csv, which no analysis wrote; move it away"
+    assert refused(analyze, kind=RunError) == said
+    assert not planted["weights"].calls
+    assert analyze("parts=states"), "in whose way it is not"
+    assert (folder / "weights.csv").read_text() == "mine"
+    (folder / "weights.csv").unlink()
+    analyze()
+    (folder / "analysis.json").unlink()
+    assert refused(analyze) == (
+        "run/analysis holds README.md, activations.csv, sparsity-all.npz and 4 more, which no analysis wrote; "
+        "move them away"
+    )
+
+
+def test_links_that_a_person_has_put_there_go_on_to_lead_where_they_did(a_run, planted, analyze, here):
+    (here / "elsewhere").mkdir()
+    (a_run / "analysis").mkdir()
+    links = {"folder": here / "elsewhere", "nothing": here / "nowhere"}
+    for name, target in links.items():
+        (a_run / "analysis" / name).symlink_to(target)
+    analyze("parts=weights")
+    for name, target in links.items():
+        assert (a_run / "analysis" / name).readlink() == target
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
@@ -255,6 +287,20 @@ def test_a_second_run_is_for_states_alone(a_run, planted, analyze, here):
     assert (more["against"].folder.name, more["against"].step) == ("other", 24)
     assert planted["weights"].calls[0][2] == {}
     assert "against= is for states, which parts= leaves out" in refused(analyze, "against=other", "parts=weights")
+
+
+def test_a_second_run_without_states_is_refused(a_run, planted, analyze, here, monkeypatch):
+    shutil.copytree(a_run, here / "other")
+    refusals = iter(["", "there are none"])
+    monkeypatch.setattr(planted["states"], "refusal", lambda recipe: next(refusals, ""))
+    assert refused(analyze, "against=other") == "against=other: there are none"
+
+
+def test_a_second_run_that_nothing_is_compared_with_is_told(a_run, planted, analyze, here):
+    shutil.copytree(a_run, here / "other")
+    planted["states"].refused = "this has no states"
+    said = analyze("against=other", "parts=weights,states").splitlines()
+    assert said[:2] == ["states: this has no states", "against=other is left out: states alone takes it"]
 
 
 def test_a_second_run_reads_the_same_tokens(a_run, planted, analyze, here):

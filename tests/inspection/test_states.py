@@ -1,10 +1,13 @@
 """What `repro analyze` finds in the states of a run's layers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from repro.analysis.similarity import FIRST, Similarity, by_distance, watching_states
+from repro.errors import RunError
 from repro.inspection import states
 from repro.inspection.sample import sample
 from repro.recipe import load
@@ -99,3 +102,34 @@ def test_a_run_against_itself_has_the_cka_of_its_own_layers(checkpoints, given, 
 def test_figures_say_what_they_are_of(found):
     assert set(found.figures) == {"similarity", "similarity_by_distance", "cka"}
     assert all("256 held-out tokens" in drawn.caption for drawn in found.figures.values())
+
+
+def test_the_second_run_is_named_under_its_figure(checkpoints, given):
+    both = states.measure(checkpoints, given, lambda n: None, against=checkpoints[0])
+    caption = both.figures["cka_against"].caption
+    assert f"those of {checkpoints[0].folder}, a run of dense-smoke-polynorm, at step 20 (columns)" in caption
+    assert "block outputs" not in caption + both.figures["cka"].caption, "which it does not show"
+
+
+def test_states_that_are_not_finite_are_refused_by_their_layer(checkpoints, given):
+    network = checkpoints[-1].network(CPU)
+    network.layers[1].mlp.down_proj.weight[0] = torch.nan
+    broken = replace(checkpoints[-1])
+    object.__setattr__(broken, "network", lambda device: network)
+    said = r"step-00000024: what layers\.1 leaves is not finite"
+    with pytest.raises(RunError, match=said):
+        states.measure([broken], given, lambda n: None)
+    with pytest.raises(RunError, match=said):
+        states.measure(checkpoints[:1], given, lambda n: None, against=broken)
+
+
+def test_of_one_block_there_is_nothing_to_be_compared(checkpoints, given):
+    network = checkpoints[-1].network(CPU)
+    network.layers = network.layers[:1]
+    shallow = replace(checkpoints[-1])
+    object.__setattr__(shallow, "network", lambda device: network)
+    found = states.measure([shallow], given, lambda n: None)
+    stream, outputs = ([row for row in found.tables["similarity"] if row["name"] == name] for name in KINDS[::2])
+    assert all(row["adjacent"] is not None for row in stream)
+    assert {row[key] for row in outputs for key in ("adjacent", "mean", "mean_low")} == {None}
+    assert any("Of one block there are no block outputs" in remark for remark in found.remarks)

@@ -2,11 +2,13 @@
 
 import csv
 import math
+from fnmatch import fnmatch
 
 import pytest
 
 from repro.inspection.columns import COLUMNS, meaning
-from repro.inspection.measures import NAMES
+from repro.inspection.measures import NAMES, WRITES
+from repro.inspection.written import ENDINGS
 
 OBVIOUS = {"step", "layer", "name"}
 
@@ -29,7 +31,7 @@ def said(analyze, request):
 def test_a_language_model_gets_every_part(said, here):
     assert [line.partition(":")[0] for line in said.splitlines()[:4]] == list(NAMES)
     found = tables(here / "run")
-    assert set(found) == set(COLUMNS) - {"sparsity_experts"}
+    assert set(found) == set(COLUMNS) - {"sparsity_experts", "sparsity_sizes"}
     check(found, here / "run" / "analysis")
 
 
@@ -38,14 +40,22 @@ def test_an_image_classifier_gets_what_applies(said, here):
     assert said.splitlines()[0].startswith("states: ")
     assert said.splitlines()[1].startswith("sparsity: ")
     found = tables(here / "run")
-    assert set(found) == {"weights", "activations", "overflow"}
+    assert set(found) == {"weights", "activations", "overflow", "coefficients"}
     check(found, here / "run" / "analysis")
+
+
+def expected(folder):
+    """Every table, figure and array is one of those that are looked for before they are written."""
+    patterns = [pattern for part in WRITES.values() for pattern in part]
+    made = [path.stem for ending in ENDINGS for path in folder.glob(f"*{ending}")]
+    assert [name for name in made if not any(fnmatch(name, pattern) for pattern in patterns)] == []
 
 
 def check(found, folder):
     """Every number is one, every column is explained, and every figure is on the page."""
     page, figures = (folder / "README.md").read_text(), list(folder.glob("*.png"))
     assert figures
+    expected(folder)
     assert all(f"]({path.name})" in page for path in figures)
     for name, rows in found.items():
         assert rows

@@ -17,6 +17,28 @@ def test_a_fingerprint_is_eight_hexadecimal_characters_and_always_the_same():
 
 
 @pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        (NAME, "8f3e370e"),
+        ("dense-1b-polynorm", "427da860"),
+        ("moe-smoke-swiglu", "d13d6bb2"),
+        ("moe-1b7b-polynorm", "7ab45561"),
+        ("rnn-smoke-polynorm", "35af4704"),
+        ("resnet50-smoke-polynorm", "5e616c25"),
+    ],
+)
+def test_runs_of_before_the_latest_keys_go_on(name, before):
+    """Pinned: they change where science does, or where a new key is not left out at what was done before it."""
+    assert fingerprint(load(name)) == before
+
+
+def test_a_new_key_at_its_earlier_value_is_science_all_the_same():
+    found = science(load(NAME))
+    assert (found["model.ffn_rank"], found["optim.rank_penalty"]) == (None, 0.0)
+    assert fingerprint(load(NAME, ["rank_penalty=0", "ffn_rank=null"])) == ORIGINAL
+
+
+@pytest.mark.parametrize(
     "override",
     [
         "workers=2",

@@ -1,9 +1,11 @@
 """ReLU networks in the place of PolyReLU's: errors, sizes, and that too low a tower is found."""
 
+from fractions import Fraction
+
 import pytest
 
 from repro.theory import approximation, replacement
-from repro.theory.approximation import lemma_2, theorem_2
+from repro.theory.approximation import lemma_2, lemma_a1, theorem_2
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,22 @@ def test_a_network_that_is_not_near_enough_is_found(statement):
 
 def test_an_activation_that_leaves_its_range_is_found():
     assert not lemma_2(beyond).holds
+
+
+def test_monomials_that_are_not_near_enough_are_found():
+    assert not lemma_a1(lambda network, factors, eps: replacement.monomial(network, factors, 64 * eps)).holds
+
+
+def test_statements_that_fail_as_written_are_told_by_what_was_computed(found, monkeypatch):
+    assert [found[each].as_stated for each in ("lemma-2", "theorem-2", "lemma-a1")] == [False, False, True]
+    monkeypatch.setattr(approximation, "_ONES", (0.25, 0.25, 0.25, 0.25))
+    monkeypatch.setattr(approximation, "_outside", lambda: [Fraction(-1), Fraction(1)])
+    assert lemma_2().as_stated
+    assert theorem_2().as_stated
+
+
+def test_the_papers_exponent_and_ours_are_told_apart(found):
+    assert {(each.paper, each.ours) for place in ("lemma-2", "theorem-2") for each in found[place].curves} == {(2, 1)}
 
 
 def test_what_differs_is_shown_by_numbers(found):

@@ -55,6 +55,17 @@ def test_a_polynomial_of_one_neuron_is_found():
 def test_the_power_0_of_both_halves_is_2_and_the_wrong_sign_is_found(found):
     assert found["equations-5-6"].numbers["sum_at_i_0"] == 2
     assert not equations_5_6(sign=1).holds
+    assert not found["equations-5-6"].as_stated
+
+
+def test_powers_that_start_at_1_hold_as_they_are_stated(monkeypatch):
+    monkeypatch.setattr(exact, "_halves", lambda x, i, sign: x**i)
+    assert equations_5_6().as_stated
+
+
+def test_the_number_of_values_is_of_the_points(monkeypatch):
+    monkeypatch.setattr(exact, "_POINTS", 2)
+    assert theorem_1().measured.startswith("0 of 10 values differ")
 
 
 def test_relu_networks_keep_their_neurons_and_square_their_parameters(found):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from repro.errors import ReproError
+from repro.theory import lower_bound
 from repro.theory.algebra import Sawtooth
 from repro.theory.lower_bound import Tower, _error_of_lines, least_units, lemma_a2, sawtooth, theorem_2_lower
 from repro.theory.networks import Network
@@ -71,6 +72,8 @@ def test_both_statements_hold_and_say_their_numbers():
     assert lower.numbers["error"] == pytest.approx(4.0**-15, rel=1e-6)
     assert lower.numbers["bound"] == pytest.approx(13.5, abs=1e-6)
     assert lower.numbers["bound_times_k_l"] == pytest.approx(864, abs=1e-3)
+    assert not lower.as_stated
+    assert not convex.as_stated
     assert "a network of no units at all is 0.125 off" in convex.differs
 
 
@@ -84,6 +87,14 @@ def test_a_tower_of_far_too_many_units_is_not_of_the_bounds_order():
 def test_a_count_of_pieces_that_cannot_be_is_found():
     assert not lemma_a2(lambda *given: 2 ** len(given[0].needed([given[1]])) + 1).holds
     assert lemma_a2(lambda *given: 2 ** len(given[0].needed([given[1]]))).holds
+
+
+def test_a_bound_that_is_met_is_met_as_stated(monkeypatch):
+    monkeypatch.setattr(lower_bound, "_DEPTH", 1)
+    monkeypatch.setattr(lower_bound, "_WIDTH", 1)
+    assert theorem_2_lower().as_stated
+    monkeypatch.setattr(lower_bound, "_EPS", 0.5)
+    assert lemma_a2().as_stated
 
 
 def test_a_tower_measures_itself():

@@ -7,9 +7,8 @@ import pytest
 
 from repro.theory import sobolev
 from repro.theory.construction import POLYRELU, SQUARES
-from repro.theory.measuring import members, relu_step, sample, step
 from repro.theory.networks import Size
-from repro.theory.rates import Rate, rate, ratio
+from repro.theory.rates import Rate, members, rate, ratio, relu_step, sample, step
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +59,7 @@ def test_an_error_above_the_bound_does_not_hold(rates):
 def test_the_curve_is_of_errors_over_parameters(rates):
     curve = rates[2].curve()
     assert curve.x == (652, 1260, 2476, 4908, 9772)
-    assert curve.expected == -2
+    assert curve.paper == -2
     assert curve.slope == pytest.approx(-2, abs=0.05)
 
 
@@ -115,3 +114,34 @@ def test_a_network_that_is_not_the_mixture_is_counted(monkeypatch):
 def test_functions_outside_the_ball_are_found(monkeypatch):
     monkeypatch.setattr(sobolev, "members", lambda n, d: [replace(members(n, d)[0], amplitudes=(1.0,))])
     assert not sobolev.definition_1()[0].holds
+
+
+def leaking(kind):
+    """With a partition whose sum is not 1."""
+    return replace(kind, partition=lambda *given: {m: phi * 0.99 for m, phi in kind.partition(*given).items()})
+
+
+def test_a_partition_that_is_none_is_found():
+    assert not sobolev.theorem_3(1, leaking(POLYRELU))[0].holds
+    assert not sobolev.squares(leaking(SQUARES))[0].holds
+
+
+@pytest.mark.parametrize("power", [0, 2])
+def test_a_ratio_that_is_constant_or_a_squared_logarithm_is_no_logarithm(power):
+    def off(n, d):
+        true = ratio(n, d)
+        return replace(true, ratios=tuple(log**power for log in true.logarithms))
+
+    assert not sobolev.against_relu(off)[0].holds
+    assert sobolev.against_relu()[0].holds
+
+
+def test_no_logarithm_is_drawn_as_ours_where_the_paper_says_one():
+    (found,) = sobolev.against_relu()
+    assert [(each.paper, each.ours) for each in found.curves] == [(1, 0), (1, 0), (1, None), (1, None)]
+
+
+def test_shares_of_equation_29_are_of_the_papers_partition():
+    shares = [rate(SQUARES, n, 1).share for n in (1, 2, 3)]
+    assert shares == pytest.approx([0.09, 0.28, 0.28], abs=0.005)
+    assert rate(POLYRELU, 2, 1).share == pytest.approx(rate(POLYRELU, 2, 1).margin / 2)

@@ -11,8 +11,27 @@ from repro.theory import start as verb
 from repro.theory.findings import Finding
 from repro.theory.fitting import curve
 
-HOLDS = Finding("one", "Theorem 1", "It is so.", True, "0 of 7 differ.", curves=(curve("line", (1, 2), (1, 4)),))
-FAILS = Finding("two", "Lemma [2]", "It is | so.", False, "7 of 7 differ.", "The proof says *no*: 2 != 1.", {"all": 7})
+HOLDS = Finding(
+    "one",
+    "Theorem 1",
+    "It is so.",
+    True,
+    "0 of 7 of them differ.",
+    key="0 of 7 differ",
+    curves=(curve("line", (1, 2), (1, 4)),),
+)
+FAILS = Finding(
+    "two",
+    "Lemma [2]",
+    "It is | so.",
+    False,
+    "7 of 7 of them differ.",
+    "The proof says *no*: 2 != 1.",
+    {"all": 7},
+    key="7 differ",
+)
+MENDED = Finding("mended", "Lemma 3", "It is.", True, "", as_stated=False)
+SEEN = Finding("seen", "Beside", "Whether it is.", None, "")
 
 
 @pytest.fixture
@@ -40,9 +59,29 @@ def run(found, tmp_path):
 
 def test_it_prints_each_statement_with_what_was_seen(run):
     printed = run()
-    assert "0 of 7 differ." in printed
-    assert "differs: The proof says *no*: 2 != 1." in printed
+    assert "0 of 7 differ" in printed
+    assert "of them" not in printed  # which is on the page
     assert "Lemma [2]" in printed
+
+
+def test_what_is_observed_or_mended_is_told_apart_everywhere(run, found, tmp_path):
+    found(MENDED, SEEN)
+    printed = run()
+    page = (tmp_path / "out" / "README.md").read_text()
+    written = json.loads((tmp_path / "out" / "theory.json").read_text())["findings"]
+    assert "does not hold" not in printed + page.lower().split("## made")[0]
+    assert all("holds, mended" in text and "observed" in text for text in (printed, page))
+    assert [(each["holds"], each["as_stated"]) for each in written] == [(True, False), (None, True)]
+
+
+def test_what_was_computed_is_written_before_anything_is_trained(run, tmp_path, monkeypatch):
+    def fails(seeds, progress):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(verb.learned, "findings", fails)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run("learned=true")
+    assert len(json.loads((tmp_path / "out" / "theory.json").read_text())["findings"]) == 2
 
 
 def test_what_does_not_hold_is_said_again_at_the_end(run, found):
@@ -68,7 +107,10 @@ def test_it_writes_json_for_programs(run, tmp_path):
         "x": [1, 2],
         "y": [1, 4],
         "slope": pytest.approx(2),
-        "expected": None,
+        "paper": None,
+        "ours": None,
+        "low": [],
+        "high": [],
     }
     assert written["findings"][1]["numbers"] == {"all": 7}
     assert {"repro", "torch", "device", "date"} <= set(written["made_with"])

@@ -1,5 +1,6 @@
 """Norms of gradients and updates by layer and kind: a plain computation's."""
 
+import math
 from typing import ClassVar
 
 import pytest
@@ -79,6 +80,23 @@ def test_a_skipped_step_has_a_gradient_and_moves_nothing(small, train, tmp_path,
     logged = scalars(tmp_path / "run", "gradient/", "update/")
     assert {value for tag, values in logged.items() if tag.startswith("update/") for _, value in values} == {0.0}
     assert all(value > 0 for tag, values in logged.items() if tag.startswith("gradient/") for _, value in values)
+
+
+class Poisoned(Gradients):
+    """Finds a gradient that is not finite in the steps it measures."""
+
+    def on_after_backward(self, trainer, pl_module):
+        if self.due:
+            pl_module.decoder.lm_head.weight.grad[0, 0] = torch.nan
+        super().on_after_backward(trainer, pl_module)
+
+
+def test_a_gradient_that_is_not_finite_is_logged_as_it_is(small, train, tmp_path, monkeypatch):
+    monkeypatch.setattr(text, "Gradients", Poisoned)
+    train(small(LOOKING))
+    logged = scalars(tmp_path / "run", "gradient/", "update/")
+    assert all(math.isnan(value) for _, value in logged.pop("gradient/lm_head/matrices"))
+    assert all(math.isfinite(value) for values in logged.values() for _, value in values)
 
 
 @pytest.mark.parametrize(

@@ -47,3 +47,26 @@ def test_two_ranks_see_what_one_does(name, runs):
         assert [step for step, _ in values] == [12, 24]
         # ranks add in another order: after 24 steps they were seen to differ by 7e-7
         assert two[tag] == [(step, pytest.approx(value, rel=1e-5)) for step, value in values], tag
+
+
+ALIVE = """
+import torch
+from repro.analysis.inputs import Call
+from repro.training.callbacks.states import Look
+look, act = Look(torch.device("cpu")), torch.nn.ReLU()
+x = torch.linspace(-2, -1, 24).view(6, 4)
+if rank == 1:
+    x[2, 3] = 5.0  # the last unit lives in one row
+look._call(Call("plain", act, x, act(x)))
+y = x.abs() if rank == 1 else x  # expert 0 has all rows of rank 0, expert 1 those of rank 1, where all its units live
+look._call(Call("experts", act, y, act(y), expert=torch.full((6,), rank), experts=2))
+look.bring_together()
+Path(f"{rank}.json").write_text(json.dumps(look.row()))
+"""
+
+
+def test_a_neuron_that_lives_on_one_rank_lives(tmp_path):
+    in_turn([World(2, ALIVE)], tmp_path)
+    rows = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    assert rows[0] == rows[1]
+    assert (rows[0]["dead/plain"], rows[0]["dead/experts"]) == (0.75, 0.5)

@@ -1,12 +1,14 @@
 """A term of the loss that moves the ranks of FFN matrices: its gradient, on one rank and two, and what it does."""
 
 import json
+import re
 
 import pytest
 import torch
 
 from repro import models
 from repro.analysis.spectrum import Spectrum
+from repro.errors import RunError
 from repro.models.init import initialise
 from repro.recipe.runs import read_metrics
 from repro.training import text
@@ -91,15 +93,48 @@ def test_its_gradient_is_that_of_the_mean_over_every_matrix_and_of_nothing_else(
             torch.testing.assert_close(found[name], parameter.grad, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("family", "named"),
+    [
+        ("dense", "layers.1.mlp.up_proj has a matrix of zeros (up)"),
+        ("moe", "layers.1.mlp.experts.gate_up_proj has a matrix of zeros (up, expert 2)"),
+    ],
+)
+def test_a_matrix_of_zeros_is_refused_by_name(family, named, small):
+    """Its ratio is 0 / 0: the step's gradient would be nan, and so would that of every step to come."""
+    decoder = started(small(activation="swiglu", family=family))
+    weight = decoder.get_parameter(named.partition(" ")[0] + (".weight" if family == "dense" else ""))
+    with torch.no_grad():
+        (weight[2].chunk(2)[1] if family == "moe" else weight).zero_()
+    with pytest.raises(RunError, match=re.escape(f"optim.rank_penalty: {named}, whose")):
+        add(decoder, 0.5)
+
+
+def test_what_is_not_finite_is_left_to_the_guard(small):
+    decoder = started(small())
+    with torch.no_grad():
+        decoder.layers[0].mlp.up_proj.weight[0, 0] = torch.nan
+    assert add(decoder, 0.5).isnan()
+
+
+@pytest.mark.parametrize("name", ["plain", "gated", "experts"])
+def test_ranks_share_the_matrices_out(name, two_ranks):
+    assert json.loads((two_ranks / f"{name}.json").read_text()) == [NETWORKS[name][3] / 2] * 2
+
+
 BODY = """
 import torch
 from repro import models
 from repro.data.manifest import Prepared
 from repro.models.init import initialise
 from repro.training import text
+from repro.training.callbacks import rank_penalty
 from repro.training.callbacks.rank_penalty import add
 from repro.training.sharding import Sharding, mesh, shard
+ratio, calls = rank_penalty.log_participation_ratio, []
+rank_penalty.log_participation_ratio = lambda matrix: calls.append(1) or ratio(matrix)
 for name, (words, settings) in json.loads(os.environ["RECIPES"]).items():
+    calls.clear()
     module = text.module(recipe := load(words, settings))
     shard(module.decoder, mesh("cpu", ranks, ranks), Sharding(ranks=ranks, precision="bf16"))
     module.to_empty(device="cpu")
@@ -108,8 +143,11 @@ for name, (words, settings) in json.loads(os.environ["RECIPES"]).items():
         parameter.grad = torch.ones_like(parameter)
     term = add(module.decoder, -0.7)
     found = {name: weight.grad.full_tensor() for name, weight in module.decoder.named_parameters()}
+    counts = [None] * ranks
+    dist.all_gather_object(counts, len(calls))
     if rank == 0:
         torch.save((term, found), f"{name}.pt")
+        Path(f"{name}.json").write_text(json.dumps(counts))
 prepared = Prepared.open(Path(os.environ["PREPARED"]))
 for name, settings in json.loads(os.environ["RUNS"]).items():
     run(load("dense-smoke-polynorm", settings), cpus, prepared, seed=0, folder=Path(name))

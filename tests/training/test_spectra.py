@@ -2,6 +2,7 @@
 
 import json
 import math
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from repro import activations
 from repro.analysis.matrices import normalised_ranks
 from repro.models import PlainFFN
 from repro.training import checkpoints
+from repro.training.callbacks import spectra, turns
 from repro.training.callbacks.spectra import Spectra
 from tests.conftest import EXPERTS, SMALL
 from tests.training.conftest import CALM
@@ -113,7 +115,7 @@ def test_two_ranks_log_what_one_does(trained, prepared, tmp_path):
             assert values == [(step, pytest.approx(value, rel=1e-5)) for step, value in theirs[tag]]
 
 
-def once(*networks):
+def once(*networks, rank=0, ranks=1):
     """What is logged of a training module's networks at a step."""
     module, rows = nn.Module(), Rows()
     for number, network in enumerate(networks):
@@ -123,8 +125,8 @@ def once(*networks):
         accumulate_grad_batches=1,
         global_step=3,
         max_steps=9,
-        world_size=1,
-        global_rank=0,
+        world_size=ranks,
+        global_rank=rank,
         is_global_zero=True,
         loggers=[rows],
         callbacks=[],
@@ -159,3 +161,20 @@ def test_a_matrix_of_zeros_has_rank_zero():
     network = ffn()
     nn.init.zeros_(network.down_proj.weight)
     assert once(network)["rank/0/down"] == 0
+
+
+def test_ranks_compute_when_each_has_its_tensor_and_hold_two_at_most(monkeypatch):
+    """Six tensors on four ranks: one that computed between two that are gathered would have all others wait."""
+    done, whole = [], []
+
+    def gathered(parameter):
+        done.append("gather")
+        whole.append(weakref.ref(own := parameter.detach().clone()))
+        assert sum(each() is not None for each in whole) <= 2
+        return own
+
+    monkeypatch.setattr(turns, "_whole", gathered)
+    monkeypatch.setattr(spectra, "normalised_ranks", lambda matrices: done.append("compute") or [1.0])
+    row = once(nn.Sequential(ffn(), ffn(), ffn()), rank=1, ranks=4)
+    assert done == ["gather"] * 4 + ["compute"] + ["gather"] * 2 + ["compute"]
+    assert [tag for tag, value in row.items() if value] == ["rank/0/down", "rank/2/down"]

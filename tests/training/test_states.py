@@ -105,3 +105,15 @@ def test_a_compiled_layer_is_looked_into_as_if_it_were_not(small):
     assert compiled._compiled_call_impl is refuse
     assert len(look.similarity.sums) == 2
     assert set(look.neurons) == {"layers.0.mlp", "layers.1.mlp"}
+
+
+def test_an_activation_that_gives_one_number_has_no_kurtosis(small):
+    """All that goes in is 0, and so is all that comes out: every neuron is dead, and no fourth moment exists."""
+    network = models.from_recipe(small(activation="relu").model)
+    torch.nn.init.zeros_(network.layers[0].mlp.up_proj.weight)
+    look = Look(CPU)
+    with torch.no_grad(), look.watching(network):
+        network(torch.randint(512, (2, 16)))
+    row = look.row()
+    assert row["dead/layers.0.mlp"] == 1
+    assert set(row) == {"dead/layers.0.mlp", "dead/layers.1.mlp", "kurtosis/layers.1.mlp"}

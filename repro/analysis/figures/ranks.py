@@ -1,4 +1,4 @@
-"""Figures of effective ranks: over layers, over training, and the singular values behind them."""
+"""Figures of effective ranks, or other numbers of layers: over layers, over training; and singular values."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ LOWEST = 2**-8  # of singular values, beside random ones
 BESIDE = 0.05  # layers between the bars of two parts
 
 
-def over_layers(ranks: Sequence[Ranks], title: str) -> Figure:
+def over_layers(ranks: Sequence[Ranks], title: str, *, label: str = LABEL, dotted: float = 1.0) -> Figure:
     """A line a part; where a part has several experts, it is their mean, with bars from the smallest to the largest."""
     drawn, (axes,) = figure()
     apart = BESIDE if any(rank.smallest < rank.largest for rank in ranks) else 0.0
@@ -27,14 +27,16 @@ def over_layers(ranks: Sequence[Ranks], title: str) -> Figure:
         x = [rank.layer + apart * (number - 1) for rank in own]
         axes.plot(x, [rank.mean for rank in own], label=part, **look)
         axes.vlines(x, [rank.smallest for rank in own], [rank.largest for rank in own], color=look["color"])
-    _at_one(axes)
+    _dotted(axes, dotted)
     _whole_numbers(axes)
-    axes.set(xlabel="layer", ylabel=LABEL, title=title)
+    axes.set(xlabel="layer", ylabel=label, title=title)
     drawn.legend(loc="outside lower center", ncols=ABREAST * 2, frameon=False, fontsize=8)
     return drawn
 
 
-def over_training(ranks: Mapping[int, Sequence[Ranks]], title: str) -> Figure:
+def over_training(
+    ranks: Mapping[int, Sequence[Ranks]], title: str, *, label: str = LABEL, dotted: float = 1.0
+) -> Figure:
     """A panel a part: over optimizer steps the mean over layers, in a band from the lowest layer to the highest."""
     by_step = {step: _by_part(own) for step, own in ranks.items()}
     parts, steps = list(by_step[max(by_step)]), sorted(by_step)
@@ -44,10 +46,10 @@ def over_training(ranks: Mapping[int, Sequence[Ranks]], title: str) -> Figure:
         axes.fill_between(steps, [min(own) for own in means], [max(own) for own in means], color=BAND, linewidth=0)
         axes.plot(steps, [math.fsum(own) / len(own) for own in means], **next(lines()))
         axes.sharey(panels[0])
-        _at_one(axes)
+        _dotted(axes, dotted)
         _whole_numbers(axes)
         axes.set(title=part)
-    _around(drawn, title, x="optimizer step", y=LABEL)
+    _around(drawn, title, x="optimizer step", y=label)
     return drawn
 
 
@@ -64,7 +66,7 @@ def spectra(ratios: Mapping[str, Mapping[int, NDArray[np.float64]]], title: str)
         for (layer, values), look in zip(layers.items(), lines(), strict=False):
             share = 100 * (np.arange(len(values)) + 0.5) / len(values)
             axes.plot(share, np.where(values > 0, values, np.nan), label=f"layer {layer}", **look | {"marker": ""})
-        _at_one(axes)
+        _dotted(axes, 1.0)
         axes.set_yscale("log", base=2)
         axes.yaxis.set_major_formatter("{x:g}")
         axes.set(title=part, ylim=bounds)
@@ -101,8 +103,8 @@ def _around(drawn: Figure, title: str, *, x: str, y: str) -> None:
     drawn.supylabel(y, fontsize="medium")
 
 
-def _at_one(axes: Axes) -> None:
-    axes.axhline(1.0, color="0.5", linewidth=0.8, linestyle=(0, (1, 3)), zorder=0)
+def _dotted(axes: Axes, at: float) -> None:
+    axes.axhline(at, color="0.5", linewidth=0.8, linestyle=(0, (1, 3)), zorder=0)
 
 
 def _whole_numbers(axes: Axes) -> None:

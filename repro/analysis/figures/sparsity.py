@@ -1,12 +1,11 @@
 """Figures of sparsity: what leaving neurons out costs, how many could be, and what of it a machine saves."""
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
-from typing import Any
+from itertools import chain
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, SymmetricalLogLocator
+from matplotlib.ticker import MaxNLocator, NullLocator, SymmetricalLogLocator
 
 from repro.analysis.figures.style import figure, lines
 from repro.analysis.sparsity.effects import Effect
@@ -41,7 +40,8 @@ def by_layer(inactive: Sequence[float], zeros: Sequence[float], title: str) -> F
     drawn, (axes,) = figure()
     layers = range(len(inactive))
     axes.bar(layers, [100 * share for share in inactive], color=LIGHT, label="inactive")
-    axes.bar(layers, [100 * share for share in zeros], color=DARK, width=0.4, label="of them exactly 0")
+    if any(zeros):
+        axes.bar(layers, [100 * share for share in zeros], color=DARK, width=0.4, label="of them exactly 0")
     axes.set(xlabel="layer", ylabel="neurons of a token, %", ylim=(0, 100), title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     drawn.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
@@ -69,21 +69,20 @@ def machine(shares: Mapping[str, tuple[float, float | None]], title: str) -> Fig
     return drawn
 
 
-def by_size(rows: Mapping[str, Mapping[int, Sequence[Mapping[str, Any]]]], tau: float, title: str) -> Figure:
-    """A line an activation over the sizes of a ladder: the share of neurons that are inactive, the mean over layers.
+def by_size(shares: Mapping[str, Mapping[int, float]], title: str) -> Figure:
+    """A line an activation over the sizes of a ladder.
 
     Args:
-        rows: of the table ``sparsity`` of each run, by activation and parameters without embeddings.
-        tau: the CETT at which they are compared.
+        shares: of neurons that are inactive, by activation and parameters without embeddings.
         title: of the figure.
     """
     drawn, (axes,) = figure()
-    for (activation, runs), look in zip(rows.items(), lines(), strict=False):
-        shares = [fmean(row["sparsity"] for row in runs[size] if row["tau"] == tau) for size in sorted(runs)]
-        axes.plot(sorted(runs), [100 * share for share in shares], label=activation, **look)
+    for (activation, by), look in zip(shares.items(), lines(), strict=False):
+        axes.plot(sorted(by), [100 * by[size] for size in sorted(by)], label=activation, **look)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(_count))
-    axes.set_xticks(sorted({size for runs in rows.values() for size in runs}))
+    sizes = sorted({*chain(*shares.values())})
+    ticks = {_count(size): size for size in sizes}  # one for those that differ by coefficients alone
+    axes.set_xticks(list(ticks.values()), list(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set(xlabel="parameters without embeddings", ylabel="inactive neurons, %", title=title)
     drawn.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8)
@@ -98,10 +97,10 @@ def _ends(points: Sequence[Effect]) -> tuple[list[float], list[float]]:
 
 def _around_zero(axes: Axes) -> None:
     axes.set_yscale("symlog", linthresh=LINEAR, linscale=0.5)
-    axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=LINEAR))
+    axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=LINEAR, subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.axhline(0, color="0.5", linewidth=0.8, linestyle=":")
 
 
-def _count(parameters: float, position: int | None = None) -> str:
+def _count(parameters: int) -> str:
     return f"{parameters / 1e9:.3g} B" if parameters >= 1e9 else f"{parameters / 1e6:.3g} M"

@@ -21,6 +21,8 @@ class Shape:
         rank: of the predictor.
         experts: that a token passes; 1 without.
         bytes_each: of a weight.
+        inner: rank of the two factors that each matrix is stored as, of which only the one next to the neurons has
+            weights of a neuron; None where matrices are whole. Ways are of whole ones.
     """
 
     d_model: int
@@ -31,6 +33,7 @@ class Shape:
     rank: int
     experts: int = 1
     bytes_each: int = 4
+    inner: int | None = None
 
     def weights(self, way: Way, active: float) -> float:
         """Weights that a token reads, of all experts that it passes, with so many active neurons in each.

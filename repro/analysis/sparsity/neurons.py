@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from repro.analysis.constants import constant, without_part
 from repro.analysis.sites import Seen, Site
 from repro.models.ffn import GatedFFN, PlainFFN
 from repro.models.moe import Experts, PerExpert
@@ -36,10 +37,7 @@ class Neurons:
     @cached_property
     def constant(self) -> Tensor:
         """``c``, a number: what the activation gives at 0, or at a gate of 0 for what it lets through."""
-        zeros = self.down.new_zeros(1, self.down.shape[1])
-        inputs = (zeros, torch.ones_like(zeros))[: len(self.first)]
-        value: Tensor = self.activation(*inputs)[0, 0]
-        return value
+        return constant(self.activation, self.down.new_empty(1, self.down.shape[1]), gated=self.gated)[0, 0]
 
     @cached_property
     def columns(self) -> Tensor:
@@ -69,17 +67,11 @@ class Neurons:
     def hidden(self, x: Tensor) -> Tensor:
         """``h`` without its constant part, ``(rows, d_ff)`` float32, of ``x``, ``(rows, d_model)``."""
         inputs = tuple(F.linear(x, matrix) for matrix in self.first)
-        return (self.activation(*inputs) - rest(self.constant, inputs)).float()
-
-    def output(self, x: Tensor) -> Tensor:
-        """What the FFN gives, constant part and all, ``(rows, d_model)`` float32."""
-        inputs = tuple(F.linear(x, matrix) for matrix in self.first)
-        hidden: Tensor = self.activation(*inputs)
-        return hidden.float() @ self.columns
+        return without_part(self.activation(*inputs), rest(self.constant, inputs))
 
     def magnitudes(self, x: Tensor) -> Iterator[Tensor]:
         """Lengths of what each neuron gives, ``(rows, d_ff)``, some rows at a time."""
-        return (self.hidden(rows).abs() * self.lengths for rows in x.split(ROWS))
+        return (self.hidden(rows).abs_().mul_(self.lengths) for rows in x.split(ROWS))
 
 
 def rest(constant: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
@@ -115,7 +107,7 @@ class Layer:
     def magnitudes(self, seen: Seen) -> Tensor:
         """Lengths of what each neuron gives, ``(rows, d_ff)`` float32."""
         lengths = self._lengths if seen.expert is None else self._lengths[seen.expert]
-        return (seen.hidden - self.rest(seen)).float().abs() * lengths
+        return without_part(seen.hidden, self.rest(seen)).abs_().mul_(lengths)
 
 
 def _dense(ffn: PlainFFN | GatedFFN) -> Neurons:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from repro.analysis.sparsity.effects import interval
 from repro.analysis.sparsity.inputs import Given
 from repro.analysis.sparsity.neurons import Neurons
 
@@ -20,11 +21,15 @@ class Reuse:
         share: the mean over tokens of ``|A_t and A_(t+1)| / |A_(t+1)|``, within windows.
         by_chance: the same with any other token in place of the one before: some neurons are always active.
         active: neurons of a token, the mean; of its experts where there are any.
+        low: lower end of the share's interval over windows; None of one window.
+        high: upper end.
     """
 
     share: float | None
     by_chance: float | None
     active: float
+    low: float | None
+    high: float | None
 
     @classmethod
     def of(cls, neurons: list[Neurons], given: Given, active: Active, *, context: int) -> "Reuse":
@@ -39,7 +44,9 @@ class Reuse:
             neighbours = numbers.diff() == 1
             both[numbers[1:][neighbours]] += (on[1:] & on[:-1]).sum(-1).cpu()[neighbours]
         counted = (torch.arange(tokens) % context > 0) & (sizes > 0)
-        return cls(_mean((both / sizes)[counted]), _mean((expected / sizes)[counted]), float(sizes.mean()))
+        shares = both / sizes
+        low, high = interval(shares, context=context, counted=counted)
+        return cls(_mean(shares[counted]), _mean((expected / sizes)[counted]), float(sizes.mean()), low, high)
 
 
 def _mean(shares: Tensor) -> float | None:

@@ -7,8 +7,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from repro.analysis.sparsity.effects import interval
 from repro.analysis.sparsity.inputs import Given
-from repro.analysis.sparsity.neurons import Layer, Neurons
+from repro.analysis.sparsity.neurons import ROWS, Layer, Neurons
 from repro.analysis.sparsity.thresholds import Curve, cett, quantiles
 
 SCANNED = 256  # tokens whose every length is tried as a threshold, and as many others that it is tried on
@@ -24,6 +25,8 @@ class Share:
         cett: mean of the tokens that the threshold was chosen on.
         cett_elsewhere: mean of others.
         sparsity: inactive neurons over all, of others; of the chosen experts' neurons, where there are experts.
+        low: lower end of its interval over windows; None of one window.
+        high: upper end.
         by_expert: the same of each expert; None of one that no token was sent to.
     """
 
@@ -31,6 +34,8 @@ class Share:
     cett: float
     cett_elsewhere: float
     sparsity: float
+    low: float | None
+    high: float | None
     by_expert: tuple[float | None, ...]
 
 
@@ -40,7 +45,7 @@ class Shares:
 
     Attributes:
         by_tau: at the largest threshold with a mean CETT of at most tau.
-        zeros: whose output is exactly 0: the share.
+        zeros: values that are exactly 0 without the constant part, whatever column they go to: the share.
         quantiles: the lengths that such shares of outputs do not exceed, by share.
         rows: tokens of each expert, or of the FFN.
     """
@@ -51,21 +56,31 @@ class Shares:
     rows: tuple[int, ...]
 
     @classmethod
-    def of(cls, layer: Layer, fitted: Given, others: Given, taus: Sequence[float], shares: Sequence[float]) -> Self:
-        """Thresholds from ``fitted``, counts of ``others``."""
+    def of(
+        cls,
+        layer: Layer,
+        fitted: Given,
+        others: Given,
+        taus: Sequence[float],
+        shares: Sequence[float],
+        *,
+        context: int,
+    ) -> Self:
+        """Thresholds from ``fitted``, counts of ``others``, in windows of ``context``."""
         few = pieces(layer, fitted.every(SCANNED))
         curve = Curve.of(few)
         thresholds = [curve.largest(tau) for tau in taus]
-        counts, rows = _counts(layer, others, [*thresholds, 0.0])
-        whole = rows.sum() * layer.neurons[0].down.shape[1]
+        counted = _Counted.of(layer, others, thresholds)
         elsewhere = cett(pieces(layer, others.every(SCANNED)), thresholds)
         by_tau = {
-            tau: Share(threshold, curve.at(threshold), there, float(count.sum() / whole), _each(count, rows, layer))
-            for tau, threshold, there, count in zip(taus, thresholds, elsewhere, counts, strict=False)
+            tau: Share(
+                threshold, curve.at(threshold), there, *counted.share(number, context), counted.by_expert(number)
+            )
+            for number, (tau, threshold, there) in enumerate(zip(taus, thresholds, elsewhere, strict=True))
         }
         lengths = torch.cat([part.flatten() for own, x in few for part in own.magnitudes(x)])
         found = dict(zip(shares, quantiles(lengths, shares), strict=True))
-        return cls(by_tau, float(counts[-1].sum() / whole), found, tuple(int(n) for n in rows))
+        return cls(by_tau, float(counted.tokens[-1].mean()), found, counted.rows)
 
 
 def pieces(layer: Layer, given: Given) -> Pieces:
@@ -73,17 +88,49 @@ def pieces(layer: Layer, given: Given) -> Pieces:
     return [(own, given.of(number)[0]) for number, own in enumerate(layer.neurons)]
 
 
-def _counts(layer: Layer, given: Given, thresholds: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Inactive outputs, ``(thresholds, experts)``, and rows, ``(experts,)``, float64."""
-    counts = torch.zeros(len(thresholds), len(layer.neurons), dtype=torch.float64)
-    rows = torch.zeros(len(layer.neurons), dtype=torch.float64)
-    for number, (own, x) in enumerate(pieces(layer, given)):
-        rows[number] = len(x)
-        for lengths in own.magnitudes(x):
-            counts[:, number] += torch.stack([(lengths <= threshold).sum() for threshold in thresholds]).cpu()
-    return counts, rows
+@dataclass(frozen=True)
+class _Counted:
+    """Shares of neurons below each threshold and, last, of those whose value is 0.
+
+    Attributes:
+        tokens: of each token, ``(thresholds + 1, tokens)`` float64.
+        experts: of each expert, or of the FFN, ``(thresholds + 1, experts)``; NaN of one that no token was sent to.
+        rows: tokens of each.
+    """
+
+    tokens: Tensor
+    experts: Tensor
+    rows: tuple[int, ...]
+
+    @classmethod
+    def of(cls, layer: Layer, given: Given, thresholds: Sequence[float]) -> Self:
+        """Of all that a layer is given."""
+        tokens = torch.zeros(len(thresholds) + 1, len(given.x), dtype=torch.float64)
+        experts = torch.zeros(len(thresholds) + 1, len(layer.neurons), dtype=torch.float64)
+        rows, d_ff = [], layer.neurons[0].down.shape[1]
+        for number, own in enumerate(layer.neurons):
+            x, numbers = given.of(number)
+            rows.append(len(x))
+            for part, there in zip(x.split(ROWS), numbers.cpu().split(ROWS), strict=True):
+                out = _inactive(own, part, thresholds)
+                tokens[:, there] += out
+                experts[:, number] += out.sum(-1)
+        passed = 1 if given.chosen is None else given.chosen.shape[1]
+        return cls(tokens / (passed * d_ff), experts / (torch.tensor(rows) * d_ff), tuple(rows))
+
+    def share(self, number: int, context: int) -> tuple[float, float | None, float | None]:
+        """At a threshold, over all tokens, and the interval over windows."""
+        low, high = interval(self.tokens[number], context=context)
+        return float(self.tokens[number].mean()), low, high
+
+    def by_expert(self, number: int) -> tuple[float | None, ...]:
+        """At a threshold; None of one that no token was sent to."""
+        return tuple(None if share.isnan() else float(share) for share in self.experts[number])
 
 
-def _each(counts: Tensor, rows: Tensor, layer: Layer) -> tuple[float | None, ...]:
-    d_ff = layer.neurons[0].down.shape[1]
-    return tuple(float(count / (n * d_ff)) if n else None for count, n in zip(counts, rows, strict=True))
+def _inactive(own: Neurons, x: Tensor, thresholds: Sequence[float]) -> Tensor:
+    """How many neurons of each row, ``(thresholds + 1, rows)`` float64 on the CPU."""
+    hidden = own.hidden(x)
+    lengths = hidden.abs() * own.lengths
+    out = [lengths <= limit for limit in thresholds] + [hidden == 0]
+    return torch.stack([neurons.float().sum(-1) for neurons in out]).double().cpu()

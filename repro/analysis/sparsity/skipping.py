@@ -29,7 +29,7 @@ class Counted:
 
     def add(self, site: str, out: Tensor) -> None:
         """Of some rows."""
-        self.out[site] = self.out.get(site, 0) + int(out.sum())
+        self.out[site] = self.out.get(site, 0) + int(out.count_nonzero())
         self.of[site] = self.of.get(site, 0) + out.numel()
 
     @property

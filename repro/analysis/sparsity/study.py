@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from repro.analysis.sparsity.cost import Shape, Way
@@ -14,6 +15,7 @@ from repro.analysis.sparsity.neurons import Layer
 from repro.analysis.sparsity.reuse import Reuse
 from repro.analysis.sparsity.shares import Shares
 from repro.analysis.sparsity.telling import NARROWER, Gate, Guesses, active
+from repro.models.ffn import LowRank
 
 TAUS = (0.05, 0.1, 0.2, 0.3)
 USUAL = 0.2  # as ReLU² Wins has it; who is active is looked at closer there
@@ -43,7 +45,7 @@ class Study:
     @classmethod
     def of(cls, layer: Layer, fitted: Given, others: Given, *, context: int) -> Self:
         """Of what a layer is given in two parts of a sample, in windows of ``context``."""
-        shares = Shares.of(layer, fitted, others, TAUS, SHARES)
+        shares = Shares.of(layer, fitted, others, TAUS, SHARES, context=context)
         threshold = shares.by_tau[USUAL].threshold
         return cls(
             shares=shares,
@@ -63,7 +65,7 @@ class Study:
 def turns(layer: Layer, study: Study, given: Given) -> Mapping[Way, Turn]:
     """Ways to do one token's work, to be timed: of the FFN, or of the expert that most tokens are sent to."""
     busiest = max(range(len(study.shares.rows)), key=study.shares.rows.__getitem__)
-    own, x = layer.neurons[busiest], given.of(busiest)[0][: ROUNDS + WARM_UP]
+    own, x = layer.neurons[busiest], _spread(given.of(busiest)[0], ROUNDS + WARM_UP)
     gathering, tokens = Gathering(own), x.split(1)
     named = [on.nonzero()[:, 0] for on in active(own, x, study.threshold)]
     limit, guesses = study.gate.threshold if study.gate else study.threshold, study.guesses
@@ -77,8 +79,21 @@ def turns(layer: Layer, study: Study, given: Given) -> Mapping[Way, Turn]:
     return ways
 
 
+def _spread(x: Tensor, n: int) -> Tensor:
+    """``n`` of the rows, or all if there are fewer, evenly spread: what one window's tokens have in common is not all
+    there is.
+    """
+    taken = min(n, len(x))
+    return x[torch.arange(taken, device=x.device) * len(x) // taken]
+
+
 def _each(tokens: Sequence[Tensor], work: Callable[[Tensor, int], object]) -> Turn:
     return lambda number: work(tokens[number % len(tokens)], number % len(tokens))
+
+
+def _inner(layer: Layer) -> int | None:
+    down = getattr(layer.site.ffn, "down_proj", None)
+    return down.right.out_features if isinstance(down, LowRank) else None
 
 
 def _shape(layer: Layer, given: Given) -> Shape:
@@ -93,4 +108,5 @@ def _shape(layer: Layer, given: Given) -> Shape:
         rank=max(1, d_model // NARROWER),
         experts=1 if given.chosen is None else given.chosen.shape[1],
         bytes_each=own.down.element_size(),
+        inner=_inner(layer),
     )

@@ -23,7 +23,8 @@ class Gradients(lightning.Callback):
     As ``gradient/<layer>/<kind>``, the norm of the step's gradient before it is clipped, and ``update/<layer>/<kind>``,
     the norm of what the step added to the weights over the norm of the weights before it; of weights that are all 0
     there is none. Kinds are matrices, embeddings, norms and coefficients, so that the few numbers an activation learns
-    are apart. A step that the guard skipped has a gradient and moves nothing.
+    are apart. A step that the guard skipped has a gradient and moves nothing; one that is not finite is logged as what
+    it is, inf or nan.
 
     In these steps each rank keeps a copy of its own share of the weights from before the optimizer's step to after it,
     when what the backward pass held is gone.

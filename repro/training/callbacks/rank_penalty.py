@@ -5,12 +5,15 @@ from typing import Any
 
 import lightning
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from repro.analysis.matrices import weights
+from repro.analysis.matrices import Weight, weights
+from repro.errors import RunError
 from repro.training.callbacks import at_step, due
 from repro.training.callbacks.metrics import EVERY, log
+from repro.training.callbacks.turns import kept
 from repro.training.language_model import LanguageModel
 
 
@@ -58,18 +61,39 @@ class RankPenalty(lightning.Callback):
 def add(decoder: nn.Module, weight: float) -> Tensor:
     """Add the term's gradient to those that the weights have, and return the term.
 
-    One tensor of weights after the other is gathered whole; every rank computes all of it and keeps its share.
+    As many tensors of weights as there are ranks are gathered; then each rank computes on one, and sends its whole
+    gradient to the others, which keep their shares of it.
+
+    Raises:
+        RunError: a matrix is all zeros, whose ratio is undefined.
     """
-    found, own = weights(decoder), list[Tensor]()
-    share = weight / sum(len(one.parts) for one in found)
-    for one in found:
-        parameters = [decoder.get_parameter(name) for name in one.factors]
-        factors = [_whole(parameter).requires_grad_() for parameter in parameters]
-        parts = functools.reduce(torch.matmul, factors).chunk(len(one.parts), dim=-2)
-        own.append(-share * torch.stack([log_participation_ratio(part).mean() for part in parts]).sum())
-        for parameter, gradient in zip(parameters, torch.autograd.grad(own[-1], factors), strict=True):
-            _add(gradient, parameter)
-    return torch.stack(own).detach().sum()
+    found, (rank, ranks) = weights(decoder), _rank()
+    share = -weight / sum(len(one.parts) for one in found)
+    terms = torch.zeros(len(found), device=next(decoder.parameters()).device)
+    for first in range(0, len(found), ranks):
+        turn, gradients = found[first : first + ranks], list[Tensor]()
+        factors = kept(decoder, [one.factors for one in turn], rank)
+        if factors:
+            terms[first + rank], gradients = _computed(turn[rank], factors, share)
+        for place, one in enumerate(turn):
+            _add(decoder, one, gradients if place == rank else None, place)
+    if dist.is_initialized():
+        dist.all_reduce(terms)
+    for number in terms.isnan().nonzero().flatten().tolist():
+        _refuse_zeros(decoder, found[number])
+    return terms.sum()
+
+
+def _computed(one: Weight, factors: list[Tensor], share: float) -> tuple[Tensor, list[Tensor]]:
+    """A tensor's part of the term, and its gradient in each factor; a matrix at a time."""
+    product = functools.reduce(torch.matmul, [factor.requires_grad_() for factor in factors])
+    slope, terms = torch.empty_like(product), list[Tensor]()
+    for part, into in zip(*(whole.detach().chunk(len(one.parts), dim=-2) for whole in (product, slope)), strict=True):
+        stacks = [whole if whole.ndim == 3 else whole[None] for whole in (part, into)]  # of experts, or one matrix
+        for matrix, own in zip(*stacks, strict=True):
+            terms.append(share / len(stacks[0]) * log_participation_ratio(matrix.requires_grad_()))
+            own.copy_(*torch.autograd.grad(terms[-1], matrix))
+    return torch.stack(terms).detach().sum(), list(torch.autograd.grad(product, factors, slope))
 
 
 def log_participation_ratio(matrices: Tensor) -> Tensor:
@@ -83,12 +107,33 @@ def log_participation_ratio(matrices: Tensor) -> Tensor:
     return 2 * matrices.square().sum((-2, -1)).log() - gram.square().sum((-2, -1)).log()
 
 
-def _whole(parameter: nn.Parameter) -> Tensor:
-    return (parameter.full_tensor() if isinstance(parameter, DTensor) else parameter).detach()
+def _add(decoder: nn.Module, one: Weight, gradients: list[Tensor] | None, sender: int) -> None:
+    """To the gradients of a tensor's parameters on all ranks; only ``sender`` has what is added."""
+    for number, name in enumerate(one.factors):
+        parameter = decoder.get_parameter(name)
+        assert parameter.grad is not None  # the backward pass is over
+        if gradients is None:
+            gradient = torch.empty(parameter.shape, device=parameter.device)
+        else:
+            gradient = gradients[number].contiguous()
+        if dist.is_initialized():
+            dist.broadcast(gradient, sender)
+        if isinstance(parameter, DTensor):
+            gradient = distribute_tensor(gradient, parameter.device_mesh, parameter.placements, src_data_rank=None)
+        parameter.grad += gradient
 
 
-def _add(gradient: Tensor, parameter: nn.Parameter) -> None:
-    assert parameter.grad is not None  # the backward pass is over
-    if isinstance(parameter, DTensor):
-        gradient = distribute_tensor(gradient, parameter.device_mesh, parameter.placements, src_data_rank=None)
-    parameter.grad += gradient
+def _refuse_zeros(decoder: nn.Module, one: Weight) -> None:
+    """On all ranks, which gather it again; what is not finite is left to the guard."""
+    for part, matrices in one.matrices(kept(decoder, [one.factors], 0)).items():
+        empty = [number for number, matrix in enumerate(matrices) if not matrix.any()]
+        if empty:
+            expert = f", expert {empty[0]}" if len(matrices) > 1 else ""
+            raise RunError(
+                f"optim.rank_penalty: {one.name} has a matrix of zeros ({part}{expert}), whose participation ratio is "
+                "undefined; set it to 0, or begin with other weights"
+            )
+
+
+def _rank() -> tuple[int, int]:
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)

@@ -7,12 +7,12 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from repro.analysis.matrices import Ranks, Weight, normalised_ranks, weights
 from repro.training import events
 from repro.training.callbacks import due
 from repro.training.callbacks.metrics import log, paused
+from repro.training.callbacks.turns import kept
 from repro.training.strategy import networks
 
 
@@ -23,8 +23,9 @@ class Spectra(lightning.Callback):
     they are drawn over layers, as the image ``figure/ranks``: a figure takes as long as the ranks of a small model.
     They are those of the trained weights, not of an average.
 
-    A tensor at a time is gathered on every rank, and every rank computes some of them. What is not finite is logged as
-    it is and stops nothing: that is the guard's part.
+    As many tensors as there are ranks are gathered one by one, each rank keeps one of them, and then all compute: a
+    rank holds two whole tensors at most. What is not finite is logged as it is and stops nothing: that is the guard's
+    part.
 
     Args:
         every: steps.
@@ -53,24 +54,22 @@ def _trained(module: lightning.LightningModule) -> nn.Module:
 
 def _ranks(trainer: lightning.Trainer, network: nn.Module) -> list[Ranks]:
     """Of every part of every layer, on all ranks."""
-    every, parameters = weights(network), dict(network.named_parameters())
+    every, rank, ranks = weights(network), trainer.global_rank, trainer.world_size
     mine: list[tuple[float, float, float]] = []
-    for number, weight in enumerate(every):
-        whole = [_whole(parameters[factor]) for factor in weight.factors]  # on all ranks, in this order
-        mine += _measured(weight, whole, here=number % trainer.world_size == trainer.global_rank)
+    for first in range(0, len(every), ranks):
+        turn = every[first : first + ranks]
+        whole = kept(network, [weight.factors for weight in turn], rank)
+        for number, weight in enumerate(turn):
+            mine += _measured(weight, whole if number == rank else None)
     table = torch.tensor(mine, dtype=torch.float64, device=trainer.strategy.root_device)
     rows = trainer.strategy.reduce(table, reduce_op="sum").tolist()
     places = [(weight.layer, part) for weight in every for part in weight.parts]
     return [Ranks(*place, *row) for place, row in zip(places, rows, strict=True)]
 
 
-def _whole(parameter: Tensor) -> Tensor:
-    return parameter.full_tensor() if isinstance(parameter, DTensor) else parameter.detach()
-
-
-def _measured(weight: Weight, factors: list[Tensor], *, here: bool) -> list[tuple[float, float, float]]:
+def _measured(weight: Weight, factors: list[Tensor] | None) -> list[tuple[float, float, float]]:
     """Mean, smallest and largest rank of each part; zeros of what another rank computes."""
-    if not here:
+    if factors is None:
         return [(0.0, 0.0, 0.0)] * len(weight.parts)
     found = []
     for part, matrices in weight.matrices(factors).items():

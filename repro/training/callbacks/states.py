@@ -1,5 +1,6 @@
 """How alike the states of layers are as a run trains, and what leaves the activations: on the same text every time."""
 
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -30,8 +31,9 @@ class States(lightning.Callback):
 
     Logs the mean cosine of the residual stream between neighbouring layers, ``similarity/adjacent``, and between all,
     ``similarity/mean``, drawn at the end as the image ``figure/similarity``; and of each activation ``dead/<layer>``,
-    the share of neurons that are never far from the constant term, and ``kurtosis/<layer>`` of what it gives. The
-    recurrent control, which has no residual stream, has only the latter.
+    the share of neurons that are never far from the constant term, and ``kurtosis/<layer>`` of what it gives, but for
+    steps at which it gives one number throughout, which has none. The recurrent control, which has no residual stream,
+    has only the latter two.
 
     Nothing of the training is touched: the windows are read by a forward pass of their own, as in validation. They are
     shared out, as many to each rank.
@@ -100,6 +102,7 @@ class Look:
         for neurons in self.neurons.values():
             assert neurons.largest is not None
             neurons.largest = _of_all(neurons.largest, dist.ReduceOp.MAX)
+            neurons.rows = _of_all(torch.as_tensor(neurons.rows).to(self.device), dist.ReduceOp.SUM)
         if self.similarity.sums:
             own = np.append(np.sum(self.similarity.sums, axis=0), sum(self.similarity.tokens))
             sums = _of_all(torch.from_numpy(own).to(self.device), dist.ReduceOp.SUM).cpu()
@@ -114,7 +117,8 @@ class Look:
             row = {"similarity/adjacent": adjacent, "similarity/mean": between_layers(self.cosines)}
         for name, neurons in self.neurons.items():
             row[f"dead/{name}"] = neurons.dead(DEAD * self.moving[name].rms)
-            row[f"kurtosis/{name}"] = self.hidden[name].kurtosis
+            kurtosis = self.hidden[name].kurtosis
+            row |= {} if math.isnan(kurtosis) else {f"kurtosis/{name}": kurtosis}
         return row
 
     def _see(self, states: similarity.States) -> None:

@@ -24,6 +24,18 @@ def test_a_layer_has_a_bar_and_its_zeros_within():
     assert [bar.get_height() for bar in axes.patches] == pytest.approx([90, 80, 50, 0])
 
 
+def test_without_zeros_nothing_is_said_of_them():
+    figure = sparsity.by_layer([0.9, 0.8], [0.0, 0.0], "a run")
+    assert len(figure.axes[0].patches) == 2
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["inactive"]
+
+
+def test_losses_have_ticks_between_powers_of_ten():
+    (axes,) = sparsity.losses(CURVE, {}, "a run").axes
+    low, high = axes.get_ylim()
+    assert {0.0, 0.1, 0.2, 0.5} <= {round(float(tick), 6) for tick in axes.get_yticks() if low <= tick <= high}
+
+
 def test_a_way_has_no_bar_of_a_time_that_was_not_taken():
     (axes,) = sparsity.machine({"dense": (1.0, 1.0), "known": (0.25, None)}, "a run").axes
     assert [bar.get_width() for bar in axes.patches] == [100, 25, 100]
@@ -31,14 +43,8 @@ def test_a_way_has_no_bar_of_a_time_that_was_not_taken():
 
 
 def test_a_ladder_has_a_line_an_activation_over_sizes():
-    def of(*shares):
-        return [{"tau": tau, "sparsity": share} for share in shares for tau, share in ((0.1, 0.0), (0.2, share))]
-
-    rows = {
-        "relu": {10_600_000: of(0.75, 0.85), 4_800_000: of(0.7, 0.7)},
-        "swiglu": {4_800_000: of(0.5), 1_214_000_000: of(0.6)},
-    }
-    figure = sparsity.by_size(rows, 0.2, "a ladder")
+    shares = {"relu": {10_600_000: 0.8, 4_800_000: 0.7}, "swiglu": {4_800_012: 0.5, 1_214_000_000: 0.6}}
+    figure = sparsity.by_size(shares, "a ladder")
     (axes,) = figure.axes
     heights = [height for line in axes.get_lines() for height in line.get_ydata()]
     assert heights == pytest.approx([70, 80, 50, 60])

@@ -28,6 +28,11 @@ def of_table(name, d_model=16, d_ff=24, **keys):
     return drawn(learned(name), d_model, d_ff, gated=rows()[name].gated, **keys)
 
 
+def output(neurons, x):
+    """What the FFN gives, constant part and all."""
+    return neurons.activation(*(x @ matrix.T for matrix in neurons.first)).float() @ neurons.columns
+
+
 def stream(n=128, d_model=128, seed=3):
     """Rows of root mean square 1."""
     x = torch.randn(n, d_model, generator=torch.Generator().manual_seed(seed))

@@ -10,7 +10,7 @@ from repro.analysis.sparsity.cost import Shape
 from repro.analysis.sparsity.gathering import ROUNDS, WARM_UP, Gathering, timed
 from repro.analysis.sparsity.predictor import Predictor
 from repro.analysis.sparsity.telling import active
-from tests.analysis.sparsity.planted import of_table, stream
+from tests.analysis.sparsity.planted import of_table, output, stream
 
 EVERY = pytest.mark.parametrize("name", names())
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}  # sums of two dozen products in float32, in another order
@@ -18,14 +18,14 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-5}  # sums of two dozen products in float32, i
 
 def without(neurons, x, on):
     """The output less what the neurons give that are not ``on``."""
-    return neurons.output(x) - torch.where(on, 0, neurons.hidden(x)) @ neurons.columns
+    return output(neurons, x) - torch.where(on, 0, neurons.hidden(x)) @ neurons.columns
 
 
 @EVERY
 def test_named_neurons_are_summed_and_the_constant_part_of_all(name):
     neurons, x = of_table(name), stream(1, 16)
     gathering, on = Gathering(neurons), torch.arange(24)[None] % 3 == 1
-    torch.testing.assert_close(gathering.dense(x), neurons.output(x), **CLOSE)
+    torch.testing.assert_close(gathering.dense(x), output(neurons, x), **CLOSE)
     torch.testing.assert_close(gathering.named(x, on[0].nonzero()[:, 0]), without(neurons, x, on), **CLOSE)
 
 
@@ -33,7 +33,7 @@ def test_named_neurons_are_summed_and_the_constant_part_of_all(name):
 def test_what_the_first_matrix_tells_is_summed(name):
     neurons, x = of_table(name), stream(1, 16)
     gathering = Gathering(neurons)
-    torch.testing.assert_close(gathering.computed(x, -1.0), neurons.output(x), **CLOSE)
+    torch.testing.assert_close(gathering.computed(x, -1.0), output(neurons, x), **CLOSE)
     if not neurons.gated:
         threshold = float(torch.cat(list(neurons.magnitudes(x))).median())
         expected = without(neurons, x, active(neurons, x, threshold))

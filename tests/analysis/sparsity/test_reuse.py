@@ -49,6 +49,13 @@ def test_independent_tokens_share_what_chance_says():
     assert found.share == pytest.approx(found.by_chance, abs=4 * 0.5 / 4000**0.5)  # no share deviates by above 0.5
 
 
+def test_an_interval_is_over_windows():
+    found = of([[1, 1, 0, 0], [0, 1, 1, 0], [1, 0, 0, 0], [1, 0, 0, 0]], context=2)
+    # Windows share 1/2 and 1: a standard deviation of sqrt(1/8), and Student's t for one degree is 12.706.
+    assert found.high - found.share == pytest.approx(12.7062 * (1 / 8) ** 0.5 / 2**0.5, rel=1e-5)
+    assert of([[1, 1, 0, 0], [0, 1, 1, 0]], context=2).low is None
+
+
 def test_neurons_of_experts_are_shared_only_within_an_expert():
     # Tokens go to experts 0 and 1, 0 and 1, then 1 and 2; the same neurons each time.
     chosen = torch.tensor([[0, 1], [1, 0], [1, 2]])

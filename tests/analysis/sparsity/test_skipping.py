@@ -12,6 +12,7 @@ from repro.analysis.sparsity.neurons import Layer
 from repro.analysis.sparsity.predictor import Predictor
 from repro.analysis.sparsity.skipping import predicted, shorter, skipping
 from tests.analysis.decoders import decoder, tokens
+from tests.analysis.sparsity.planted import output
 
 ARMS = pytest.mark.parametrize(
     ("activation", "family"),
@@ -60,7 +61,7 @@ def test_with_all_left_out_the_constant_part_is_left(activation, family):
     handle.remove()
     layer, given = Layer(site), kept.taken(site)
     expected = [
-        own.output(x) - own.hidden(x) @ own.columns
+        output(own, x) - own.hidden(x) @ own.columns
         for number, own in enumerate(layer.neurons)
         for x in [given.of(number)[0]]
     ]
@@ -81,7 +82,7 @@ def test_only_the_neurons_below_the_threshold_are_missing():
         network(ids)
     handle.remove()
     missing = torch.where(lengths <= threshold, own.hidden(x), 0) @ own.columns
-    torch.testing.assert_close(outputs[0], own.output(x) - missing, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(outputs[0], output(own, x) - missing, rtol=1e-4, atol=1e-5)
     assert counted.shares[site.name] == pytest.approx(float((lengths <= threshold).double().mean()))
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from repro import activations
+from repro.analysis.sparsity.neurons import Neurons, rest
 from repro.analysis.sparsity.thresholds import Curve, cett, quantiles
 from repro.recipe.table import rows
 from tests.analysis.sparsity.planted import drawn, of_table, one_hot, stream
@@ -46,6 +47,30 @@ def test_a_constant_term_hides_no_sparsity(name, a_0):
     assert shares(drawn(with_constant), stream()) == pytest.approx(FOUND[name], abs=SAMPLING)
 
 
+@pytest.mark.parametrize("name", ["softplus", "sigmoid", "glu", "polyrelu", "poly", "polyprelu"])
+def test_beside_a_large_constant_not_all_neurons_are_inactive(name):
+    # Inputs of a tenth leave h close to its constant, next to which all that the neurons add would be nothing.
+    activation = activations.build(name).requires_grad_(False)
+    if name.startswith("poly"):
+        activation.coeff[0] = 0.5
+    neurons = drawn(activation, gated=rows()[name].gated)
+    assert abs(neurons.constant) >= 0.5
+    assert shares(neurons, 0.1 * stream())[3] < 0.75
+
+
+@pytest.mark.parametrize("name", ["polyrelu", "polyrelu_glu", "poly"])
+def test_a_constant_changes_no_cett(name):
+    neurons, x = of_table(name), stream(30, 16)
+    own = neurons.activation
+    without = Neurons(neurons.first, neurons.down, lambda *inputs: own(*inputs) - rest(neurons.constant, inputs))
+    assert (neurons.constant != 0, without.constant) == (True, 0)
+    one, other = Curve.of([(neurons, x)]), Curve.of([(without, x)])
+    torch.testing.assert_close(one.thresholds, other.thresholds)
+    torch.testing.assert_close(one.cett, other.cett)
+    thresholds = [one.largest(tau) for tau in TAUS]
+    assert cett([(neurons, x)], thresholds) == pytest.approx(cett([(without, x)], thresholds))
+
+
 def test_planted_sparsity_is_found_exactly():
     # Of each token three neurons give 1 and 21 give 0.01, each along an axis of its own: without the 21 the output
     # lacks 0.01 sqrt(21) beside sqrt(3), and one neuron more would be a third of its square.
@@ -73,7 +98,7 @@ def test_every_length_is_tried_on_every_token(name):
     curve, (lengths,) = Curve.of([(neurons, x)]), neurons.magnitudes(x)
     candidates = torch.cat([torch.zeros(1), lengths.flatten()]).unique()
     hidden, columns = neurons.hidden(x).double(), neurons.down.double().T
-    whole = neurons.output(x).double().norm(dim=-1)
+    whole = (hidden @ columns).norm(dim=-1)
     means = torch.stack(
         [(torch.where(lengths <= limit, hidden, 0) @ columns).norm(dim=-1).div(whole).mean() for limit in candidates]
     )
