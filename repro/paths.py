@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,17 @@ def prepared() -> Path:
 def runs() -> Path:
     """Where runs are written unless ``--out`` says otherwise: ``runs`` in the current folder."""
     return Path("runs")
+
+
+def prove(folder: Path) -> None:
+    """Make a folder, and a file in it that goes at once.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

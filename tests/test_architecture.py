@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 LAYERS = [
-    {"errors", "paths"},
+    {"errors", "markdown", "paths"},
     {"kernels", "recipe"},
     {"activations"},
     {"models"},

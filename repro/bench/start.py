@@ -1,6 +1,5 @@
 """Benchmarks as a person sees them. Each imports what it needs when it is run."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from rich.console import Console
 
 from repro.bench.rows import Figure, expect, write
 from repro.errors import ReproError, nearest
+from repro.paths import prove
 
 NAMES = ("step", "loader", "tokenise", "images", "activations", "ffn", "decode", "tasks")
 FILE = "bench.csv"  # of those that end in no file of their own
@@ -46,9 +46,7 @@ def _prove(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ReproError(f"--out expects a folder, and {folder} is a file; name a folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        prove(folder)
     except OSError as error:
         raise ReproError(f"--out {folder} cannot be written ({error.strerror}); name another folder") from error
 

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from repro.data.preparing.markdown import code, plain, table
 from repro.inspection.columns import ENDS, meaning
 from repro.inspection.found import Drawn, Found, Row
 from repro.inspection.written import Index, finite
+from repro.markdown import code, plain, table
 from repro.recipe import Recipe, fingerprint
 
 ROWS, SOME = 24, 8  # of a table, on the page: a longer one is shown by some of its rows

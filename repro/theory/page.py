@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from repro.data.preparing.markdown import code, plain, table
+from repro.markdown import code, plain, table
 from repro.theory.figures import number
 from repro.theory.findings import Curve, Finding
 

@@ -1,7 +1,6 @@
 """`repro theory`: the paper's statements computed, as a person sees it."""
 
 import datetime
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from rich.table import Table
 
 from repro.data.progress import Progress, bars
 from repro.errors import RecipeError, ReproError
-from repro.paths import write_whole
+from repro.paths import prove, write_whole
 from repro.recipe.settings import given, truth, whole
 from repro.theory import activations, approximation, exact, figures, learned, lower_bound, sobolev
 from repro.theory.findings import Finding
@@ -95,9 +94,7 @@ def _prove(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ReproError(f"{folder} is a file, and a folder is written there; name one with --out")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        prove(folder)
     except OSError as error:
         raise ReproError(f"{folder} cannot be written ({error.strerror}); name another folder with --out") from error
 

@@ -4,7 +4,6 @@ import importlib
 import platform
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,8 +114,7 @@ def _try(what: str, action: Callable[[], str], remedy: str) -> Finding:
 def _folder(what: str, folder: Path) -> Finding:
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     try:
-        with tempfile.TemporaryFile(dir=there):
-            pass
+        paths.prove(there)
     except OSError as error:
         return Finding(what, False, f"{there}: {error.strerror}", "choose another folder with --out or $REPRO_DATA")
     free = shutil.disk_usage(there).free / 1e9

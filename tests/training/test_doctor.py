@@ -27,7 +27,7 @@ def test_a_folder_that_cannot_be_written_is_a_problem_with_a_remedy(tmp_path, mo
     def refuse(dir):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(doctor.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(doctor.paths.tempfile, "TemporaryFile", refuse)
     finding = doctor._folder("runs", tmp_path / "runs")
     assert not finding.works
     assert finding.found == f"{tmp_path}: Permission denied"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from repro.data.manifest import SPLITS, Manifest, Prepared
 from repro.data.preparing.entropy import COUNTED
-from repro.data.preparing.markdown import block, code, plain, table
 from repro.data.preparing.samples import CHARACTERS, Sample, samples
 from repro.data.shards import Shard
+from repro.markdown import block, code, plain, table
 from repro.recipe import load, sources
 from repro.recipe.schema import LanguageRecipe
 
