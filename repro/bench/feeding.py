@@ -1,9 +1,9 @@
 """What a training step pays for its data: against the step that ``plan`` forecasts on an H100; a sleep stands in."""
 
 import statistics
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from time import perf_counter, process_time, sleep
 
 from repro.bench.rows import Figure
 from repro.data.manifest import Prepared
@@ -82,9 +82,9 @@ def _loading(prepared: Prepared, step: Step) -> float:
     """Seconds of the processor for one step, the order and the opening of shards included."""
     loader = step.data(prepared, steps=STEPS, workers=0).train_dataloader()
     loader.prefetched = 0  # no thread, which costs as much again for small batches
-    start = time.process_time()
+    start = process_time()
     assert sum(len(batch) for batch in loader) == STEPS * step.fit.accumulation * step.fit.micro_batch
-    return (time.process_time() - start) / STEPS
+    return (process_time() - start) / STEPS
 
 
 def _waits(prepared: Prepared, step: Step, workers: int) -> list[float]:
@@ -94,8 +94,8 @@ def _waits(prepared: Prepared, step: Step, workers: int) -> list[float]:
     next(batches)  # starts who reads
     waits = []
     for _ in range(min(STEPS - 1, int(SLEPT / pause))):
-        time.sleep(pause)
-        start = time.perf_counter()
+        sleep(pause)
+        start = perf_counter()
         next(batches)
-        waits.append((time.perf_counter() - start) * step.fit.accumulation)
+        waits.append((perf_counter() - start) * step.fit.accumulation)
     return waits

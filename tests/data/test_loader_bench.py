@@ -1,7 +1,5 @@
 """The benchmark of the loader: that it runs and what it names, never how fast."""
 
-import time
-
 import pytest
 
 from repro.bench import feeding, loader
@@ -44,7 +42,7 @@ def test_it_holds_loading_against_the_steps_that_plan_forecasts(few, monkeypatch
     monkeypatch.setattr(feeding, "load", lambda name: real(name, ["data.context=16"]))
     monkeypatch.setattr(feeding, "RECIPES", ("dense-4m-polynorm", "dense-1b-polynorm"))
     slept = []
-    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(feeding, "sleep", slept.append)  # its own: other threads sleep too
     figures = list(feeding.measure(shared_set))
     assert [figure.unit for figure in figures] == 6 * ["ms a step", "% of the step"]
     assert figures[0].case.startswith("dense-4m-polynorm on gpu, 1 x 4096 sequences: one core loads")
