@@ -11,6 +11,7 @@ from repro.theory.findings import Curve, Finding
 
 JSON = "theory.json"
 PAGE = "README.md"
+READ = 20  # numbers at most that a person reads; of trained networks there are some for each seed
 
 ABOUT = """\
 Networks with explicit weights, built as the paper's section 3 and appendix say, and what they showed here. *Holds*
@@ -79,9 +80,15 @@ def _section(finding: Finding) -> list[str]:
         alt = f"{finding.y_label} against {finding.x_label}"
         parts += [f"![{plain(alt)}]({picture(finding)})", _slopes(finding)]
     if finding.numbers:
-        numbers = [(code(name), _figure(value)) for name, value in finding.numbers.items()]
-        parts.append(table(("number", " value"), numbers))
+        parts.append(_numbers(finding))
     return parts
+
+
+def _numbers(finding: Finding) -> str:
+    if len(finding.numbers) > READ:
+        return f"{len(finding.numbers)} numbers are in {code(JSON)}."
+    rows = [(code(name), _figure(value)) for name, value in finding.numbers.items()]
+    return table(("number", " value"), rows)
 
 
 def _slopes(finding: Finding) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -124,6 +125,15 @@ def test_the_page_shows_figures_that_lie_beside_it(run, tmp_path):
     assert "**Does not hold: Lemma \\[2\\].**" in page
     assert (tmp_path / "out" / "one.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "one.png", "theory.json"]
+
+
+def test_the_page_leaves_numbers_of_every_seed_to_the_json(run, found, tmp_path):
+    found(replace(FAILS, numbers={f"seed{i}": i for i in range(100)}))
+    run()
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert "100 numbers are in `theory.json`." in page
+    assert "seed7" not in page
+    assert '"seed7": 7' in (tmp_path / "out" / "theory.json").read_text()
 
 
 def test_without_out_the_folder_is_theory(run, tmp_path, monkeypatch):
