@@ -110,7 +110,7 @@ def _write(folder: Path, findings: Sequence[Finding]) -> None:
         for name, content in contents.items():
             write_whole(folder / name, content)
     except OSError as error:
-        raise ReproError(f"{folder} cannot be written ({error.strerror}); what was there before is kept") from error
+        raise ReproError(f"{folder} cannot be written ({error.strerror}); the page there is as it was") from error
 
 
 def _show(findings: Sequence[Finding], folder: Path, console: Console) -> None:

@@ -1,5 +1,6 @@
 """`repro theory` as a person sees it: what it prints, writes and refuses."""
 
+import errno
 import io
 import json
 from dataclasses import replace
@@ -160,6 +161,19 @@ def test_a_folder_below_a_file_is_told(run, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ReproError, match=r"cannot be written \(Not a directory\); name another folder with --out"):
         run(out=tmp_path / "file" / "out")
+
+
+def test_a_full_disk_leaves_the_page_of_before(run, tmp_path, monkeypatch):
+    run()
+    page = (tmp_path / "out" / "README.md").read_text()
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(verb, "write_whole", full)
+    with pytest.raises(ReproError, match=r"\(No space left on device\); the page there is as it was$"):
+        run()
+    assert (tmp_path / "out" / "README.md").read_text() == page
 
 
 @pytest.mark.parametrize(
