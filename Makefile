@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: smoke smokes test test-all gpu check
+.PHONY: smoke smokes test test-all gpu check report
 
 smoke: .venv/kit          ## train six activations side by side on this machine's own Python sources, and check the kit
 	$(BIN)/repro smoke
@@ -19,6 +19,9 @@ test: .venv/dev           ## everything that needs no GPU, no network and no com
 
 test-all: .venv/dev       ## the same, and what compiles
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu"
+
+report: .venv/kit        ## what holds of the paper, by what was measured here, on one page
+	$(BIN)/repro report
 
 gpu: .venv/dev            ## what needs a GPU, then the smokes of every family on it, in bfloat16
 	TRITON_INTERPRET=0 $(BIN)/python -m pytest -m gpu

@@ -41,6 +41,8 @@ def visible(text: str) -> str:
     """The text with an escape such as ``\\x1b`` for each character that is not seen, but for tabs and line feeds: among
     them are carriage returns, and what turns the direction of writing.
     """
+    if text.isprintable():  # most are, and a page has thousands
+        return text
     return "".join(character if _is_seen(character) else _escape(character) for character in text)
 
 

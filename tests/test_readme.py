@@ -13,13 +13,18 @@ import pytest
 import torch
 from PIL import Image
 
+from repro.claims.ledger.checks import outcomes
+from repro.claims.ledger.headline import headline
+
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text()
+README = ROOT / "README.md"
+TEXT = README.read_text()
 ELSEWHERE = {  # minutes: run there instead
     "repro smoke": "make smoke",
     "repro run dense-smoke-gelu --on cpu-x2": "tests/training/test_launch.py",
     "repro plan dense-1b-gelu --on h100-8x8 --validate": "tests/training/test_dry_run.py",
     "repro theory": "tests/theory",
+    "repro study table-1 scale=10m": "tests/studies",  # an hour of a GPU
     "repro prepare tasks": "tests/data/tasks",  # needs the hub
     "repro prepare fineweb-edu-sample tokens=100e6": "tests/data/preparing/test_remote.py",  # a server that is here
     "repro bench step": "tests/bench/test_step.py",
@@ -91,3 +96,16 @@ def test_the_scales_it_names_are_those_there_are():
         listed = re.search(rf"{before} `([^`]+)`", text)[1].split()
         files = {path.stem for path in (ROOT / "recipes" / family).glob("*.yaml")} - {"base"}
         assert set(listed) == files
+
+
+def test_it_opens_with_the_verdicts_of_what_was_measured(tmp_path, monkeypatch):
+    """By what the kit comes with; run with REPRO_WRITE_GOLDEN=1 to write them anew."""
+    monkeypatch.chdir(tmp_path)  # where nobody has run a study or the theory
+    verdicts = headline(outcomes())
+    before, rest = TEXT.split("tests/test_readme.py -->\n")
+    table, after = rest.split("<!-- end of verdicts -->")
+    if os.environ.get("REPRO_WRITE_GOLDEN"):
+        README.write_text(f"{before}tests/test_readme.py -->\n{verdicts}\n<!-- end of verdicts -->{after}")
+        return
+    assert table.strip() == verdicts
+    assert before.count("\n## ") == 1

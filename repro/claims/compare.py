@@ -1,19 +1,28 @@
 """Two or more recipes side by side, paired by seed."""
 
 import itertools
-import json
-import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import numpy as np
-import yaml
 
+from repro.claims import answers
+from repro.claims.evidence import blocks, runs
+from repro.claims.evidence.pairing import Pairs, Side
+from repro.claims.evidence.rows import Row
+from repro.claims.evidence.study import Comparison as Statement
+from repro.claims.evidence.verdicts import Status
+from repro.claims.statistics.multiple import holm
+from repro.claims.statistics.paired import Estimate, paired
+from repro.claims.statistics.power import smallest_detectable
 from repro.errors import RunError
-from repro.recipe.loading import EARLIER
+from repro.recipe import from_file
 from repro.recipe.reading import leaves
+
+LEVEL = 0.05
+Losses = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -25,14 +34,14 @@ class Arm:
 
     name: str
     recipe: dict[str, Any]  # by dotted key
-    losses: dict[int, np.ndarray[Any, Any]]
-    diverged: dict[int, int]  # steps
-    data: str  # fingerprint of the data
+    losses: dict[int, Losses]  # without runs that diverged
+    rows: dict[int, Row]
+    folders: dict[int, Path]
 
     @property
-    def seeds(self) -> set[int]:
-        """Those that have a result."""
-        return self.losses.keys() | self.diverged.keys()
+    def data(self) -> str:
+        """The fingerprint of the data."""
+        return next(iter(self.rows.values())).data
 
 
 @dataclass(frozen=True)
@@ -45,27 +54,57 @@ class Comparison:
     without: dict[int, str]  # seeds at which an arm has no loss that is finite: which, and why
     also: tuple[str, ...]  # keys other than the activation in which the recipes differ
     unit: str  # token or image
+    commits: tuple[str, ...]  # of the runs, where those of a seed are of different ones
+    models: dict[int, Estimate]  # of a seed's two models alone, over sequences or images: no word on training
+    tasks: tuple[answers.Task, ...]
+    p_adjusted: float | None = None  # by Holm over all pairs given
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """Over seeds; None of a single one, or if one has no difference: the others would favour who diverges."""
+        differences = list(self.differences.values())
+        return paired(differences) if len(differences) > 1 and not self.without else None
 
     @property
     def difference(self) -> float | None:
-        """The mean over seeds; None if one has none, since the mean of the others would favour who diverges."""
-        return None if self.without else mean(self.differences.values())
+        """The mean over seeds; None if one has none."""
+        return None if self.without else sum(self.differences.values()) / len(self.differences)
+
+    @property
+    def smallest_detectable(self) -> float | None:
+        """What so many pairs would show in four of five cases."""
+        return smallest_detectable(self.estimate.sd, self.estimate.n) if self.estimate else None
+
+    @property
+    def verdict(self) -> Status | None:
+        """Of the statement that ``a`` has the lower loss; None of a single pair, which gives none."""
+        if self.without:
+            return "not resolved"
+        if self.estimate is None or self.p_adjusted is None:
+            return None
+        if self.p_adjusted >= LEVEL:
+            return "not resolved"
+        return "supported" if self.estimate.mean < 0 else "contradicted"
 
     def row(self) -> dict[str, Any]:
-        """The keys of ``compare --json``. What asks for statistics is null until there is a verdict."""
+        """The keys of ``compare --json``. Of a single pair what asks for statistics is null."""
+        estimate = self.estimate
         return {
             "a": self.a,
             "b": self.b,
-            "verdict": None,
+            "verdict": self.verdict,
             "difference": self.difference,
-            "interval": None,
-            "p": None,
-            "p_adjusted": None,
+            "interval": [estimate.low, estimate.high] if estimate else None,
+            "p": estimate.p if estimate else None,
+            "p_adjusted": self.p_adjusted,
             "pairs": len(self.differences),
-            "smallest_detectable": None,
+            "smallest_detectable": self.smallest_detectable,
             "also_differ_in": list(self.also),
             "by_seed": {str(seed): self.differences.get(seed) for seed in sorted({*self.differences, *self.without})},
             "without": {str(seed): why for seed, why in self.without.items()},
+            "commits": list(self.commits),
+            "these_models": {str(seed): [one.low, one.high] for seed, one in self.models.items()},
+            "tasks": [task.row() for task in self.tasks],
         }
 
 
@@ -75,64 +114,85 @@ def read(folder: Path) -> Arm:
     Raises:
         RunError: there is none, one cannot be read, or they were trained on different data.
     """
-    runs = [folder] if folder.name.startswith("seed-") else sorted(folder.glob("seed-*"))
-    finished = [run for run in runs if (run / "result.json").is_file()]
+    every = [folder] if folder.name.startswith("seed-") else sorted(folder.glob("seed-*"))
+    finished = [run for run in every if (run / "result.json").is_file()]
     if not finished:
         raise RunError(f"{folder} holds no finished run; `repro run` starts one, and goes on with a partial one")
-    try:
-        data = {json.loads((run / "versions.json").read_text())["data"] for run in finished}
-        recipe = EARLIER | dict(leaves(yaml.safe_load((finished[0] / "recipe.yaml").read_text())))
-        results = {run: json.loads((run / "result.json").read_text()).get("diverged_at") for run in finished}
-        diverged = {_seed(run): int(step) for run, step in results.items() if step is not None}
-        losses = {_seed(run): np.load(run / "validation.npy")[-1] for run, step in results.items() if step is None}
-    except (OSError, ValueError, KeyError, IndexError, TypeError, yaml.YAMLError) as error:
-        raise RunError(f"the runs in {folder} cannot be read: {' '.join(str(error).split())}") from error
+    rows = {run: _row(run) for run in finished}
+    data = {row.data for row in rows.values()}
     if len(data) > 1:
         raise RunError(f"the runs in {folder} were trained on different data ({', '.join(sorted(data))})")
-    return Arm(recipe["name"], recipe, losses, diverged, data.pop())
+    recipe = from_file(finished[0] / "recipe.yaml")
+    return Arm(
+        recipe.name,
+        dict(leaves(recipe.model_dump(mode="json"))),
+        {row.seed: np.load(run / "validation.npy")[-1] for run, row in rows.items() if row.diverged_at is None},
+        {row.seed: row for row in rows.values()},
+        {row.seed: run for run, row in rows.items()},
+    )
 
 
-def compare(arms: list[Arm]) -> list[Comparison]:
+def compare(arms: Sequence[Arm]) -> list[Comparison]:
     """Every pair of arms, in the order given.
 
     Raises:
-        RunError: two arms were validated on different data, or share no seed.
+        RunError: two arms share no seed, or differ in data, FFN matrices, tokens, device or precision.
     """
-    return [_pair(a, b) for a, b in itertools.combinations(arms, 2)]
+    found = [_pair(a, b) for a, b in itertools.combinations(arms, 2)]
+    adjusted = iter(holm([pair.estimate.p for pair in found if pair.estimate]))
+    return [replace(pair, p_adjusted=next(adjusted)) if pair.estimate else pair for pair in found]
 
 
 def _pair(a: Arm, b: Arm) -> Comparison:
-    shared = sorted(a.seeds & b.seeds)
+    shared = sorted(a.rows.keys() & b.rows.keys())
+    _refuse_unlike(a, b, shared)
+    without = {seed: why for seed in shared if (why := _lacking(a, b, seed))}
+    paired_losses = {seed: (a.losses[seed], b.losses[seed]) for seed in shared if seed not in without}
+    return Comparison(
+        a=a.name,
+        b=b.name,
+        differences={seed: float(np.mean(x - y, dtype=np.float64)) for seed, (x, y) in paired_losses.items()},
+        without=without,
+        also=_also(a.recipe, b.recipe),
+        unit="image" if "budget.epochs" in a.recipe else "token",
+        commits=_commits(a, b, shared),
+        models={seed: paired((x - y).tolist()) for seed, (x, y) in paired_losses.items() if x.size > 1},
+        tasks=answers.tasks({seed: (a.folders[seed], b.folders[seed]) for seed in shared}),
+    )
+
+
+def _refuse_unlike(a: Arm, b: Arm, shared: Sequence[int]) -> None:
+    """Raise RunError where runs must not be compared. Another commit is only told: who names both asks for it."""
     if not shared:
-        raise RunError(
-            f"{a.name} has seeds {sorted(a.seeds)} and {b.name} has {sorted(b.seeds)}: no seed in common to pair"
-        )
-    unit = "image" if "budget.epochs" in a.recipe else "token"
+        seeds = f"{a.name} has seeds {sorted(a.rows)} and {b.name} has {sorted(b.rows)}"
+        raise RunError(f"{seeds}: no seed in common to pair")
     both = a.losses.keys() & b.losses.keys()
     if a.data != b.data or any(a.losses[seed].shape != b.losses[seed].shape for seed in both):
         raise RunError(f"{a.name} and {b.name} were validated on different data, so their losses cannot be compared")
-    without = {seed: why for seed in shared if (why := _lacking(a, b, seed))}
-    differences = {seed: _difference(a.losses[seed], b.losses[seed]) for seed in shared if seed not in without}
-    return Comparison(a.name, b.name, differences, without, _also(a.recipe, b.recipe), unit)
-
-
-def _difference(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
-    return float(np.mean(a - b, dtype=np.float64))
+    statement = Statement(a=a.name, says="<", b=b.name, margin=None, paper=None)
+    if why := blocks.unlike(Pairs(statement, False, Side(a.name, a.rows), Side(b.name, b.rows)), any_commit=True):
+        raise RunError(f"{a.name} and {b.name} cannot be compared: {why}")
 
 
 def _lacking(a: Arm, b: Arm, seed: int) -> str:
     """Why there is no difference at this seed; nothing if there is one."""
     found = []
     for column, arm in (("a", a), ("b", b)):
-        if seed in arm.diverged:
-            found.append(f"{column} diverged at step {arm.diverged[seed]:,}")
-        elif not math.isfinite(np.mean(arm.losses[seed], dtype=np.float64)):
+        if (step := arm.rows[seed].diverged_at) is not None:
+            found.append(f"{column} diverged at step {step:,}")
+        elif arm.rows[seed].validation_loss is None:
             found.append(f"{column} is not finite")
     return ", ".join(found)
 
 
-def _seed(run: Path) -> int:
-    return int(run.name.removeprefix("seed-"))
+def _commits(a: Arm, b: Arm, shared: Sequence[int]) -> tuple[str, ...]:
+    pairs = [(a.rows[seed].repro, b.rows[seed].repro) for seed in shared]
+    return tuple(dict.fromkeys(commit for pair in pairs if pair[0] != pair[1] for commit in pair))
+
+
+def _row(run: Path) -> Row:
+    """As of a study: with what decides whether runs may be compared."""
+    return runs.row(run, study="", form="", rung="", role="main", arm="", factor=1.0)
 
 
 def _also(a: dict[str, Any], b: dict[str, Any]) -> tuple[str, ...]:

@@ -1,31 +1,40 @@
 """The comparison as a person sees it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from repro.claims import of_study
+from repro.claims.answers import Task
 from repro.claims.compare import Comparison, compare, read
-from repro.errors import RecipeError
+from repro.claims.evidence.study import names
+from repro.errors import RecipeError, nearest
 from repro.recipe import load, runs
+
+ALONE = "of these two models, not of two ways to train"  # what an interval over sequences or items speaks of
 
 
 def start(arms: Sequence[str], *, as_json: bool, console: Console) -> None:
-    """Compare recipes by name, or runs by their folders."""
+    """Compare recipes by name, or runs by their folders; or tell what a study says."""
+    if arms[0] in names() and not Path(arms[0]).is_dir():
+        of_study.start(arms[0], arms[1:], as_json=as_json, console=console)
+        return
     if len(arms) < 2:
-        raise RecipeError(f"compare needs two arms or more, such as `repro compare {arms[0]} dense-smoke-swiglu`")
+        example = f"`repro compare {arms[0]} dense-smoke-swiglu`"
+        raise RecipeError(f"compare needs two arms or more, such as {example}, or a study.{nearest(arms[0], names())}")
     pairs = compare([read(_folder(arm)) for arm in arms])
     if as_json:
         print(json.dumps([pair.row() for pair in pairs], indent=1))
         return
     console.print(_table(pairs))
     for pair in pairs:
-        if pair.also:
-            console.print(
-                f"{pair.a} and {pair.b} also differ in {', '.join(pair.also)}", style="yellow", soft_wrap=True
-            )
+        for line in (*_statistics(pair), *_of_these_models(pair)):
+            console.print(line, soft_wrap=True, highlight=False)
+        for line in _warnings(pair):
+            console.print(line, style="yellow", soft_wrap=True, highlight=False)
     console.print("a below b is negative. Differences of single seeds are no verdict: seeds differ among themselves.")
 
 
@@ -53,6 +62,41 @@ def _table(pairs: Sequence[Comparison]) -> Table:
         mean = "none" if pair.difference is None else _nats(pair.difference)
         view.add_row(pair.a, pair.b, str(len(each)), mean, "  ".join(f"{seed}: {each[seed]}" for seed in sorted(each)))
     return view
+
+
+def _statistics(pair: Comparison) -> Iterator[str]:
+    """The verdict with what it rests on."""
+    stated, one = f"{pair.a} < {pair.b}: {pair.verdict}", pair.estimate
+    if pair.without:
+        yield f"{stated}, since the mean of the other seeds would favour who diverges"
+    if one is None or pair.p_adjusted is None:
+        return
+    interval = f"{_nats(one.mean)} [{_nats(one.low)}, {_nats(one.high)}]"
+    adjusted = "" if pair.p_adjusted == one.p else ", adjusted for all pairs (Holm)"
+    show = f"; they would show {pair.smallest_detectable:.2g}" if pair.verdict == "not resolved" else ""
+    yield f"{stated}, {interval} over {one.n} seeds, p = {pair.p_adjusted:.2g}{adjusted}{show}"
+
+
+def _of_these_models(pair: Comparison) -> Iterator[str]:
+    """Of a single seed its two models; and the tasks that both have answered."""
+    things = "images" if pair.unit == "image" else "sequences"
+    for seed, one in pair.models.items() if len(pair.models) == 1 else ():
+        yield f"seed {seed}: [{_nats(one.low)}, {_nats(one.high)}] over {one.n:,} {things}: {ALONE}"
+    for task in pair.tasks:
+        yield f"seed {task.seed}, {task.name}: {_answers(task)}: {ALONE}"
+
+
+def _answers(task: Task) -> str:
+    found = task.found
+    share = f"{found.difference:+.1%} {task.metric} [{found.low:+.1%}, {found.high:+.1%}] of {found.n:,} items"
+    return f"{share}, {found.only_a} right in a alone, {found.only_b} in b, p = {task.p_adjusted:.2g}"
+
+
+def _warnings(pair: Comparison) -> Iterator[str]:
+    if pair.also:
+        yield f"{pair.a} and {pair.b} also differ in {', '.join(pair.also)}"
+    if pair.commits:
+        yield f"{pair.a} and {pair.b} are of different commits: {', '.join(pair.commits)}"
 
 
 def _nats(difference: float) -> str:

@@ -6,7 +6,7 @@ Verbs import what they need when they run, so that `repro list` answers without 
 import sys
 from collections.abc import Sequence
 
-from repro.cli import exits, recipes, runs, trained, understanding  # noqa: F401  # the order in which verbs are listed
+from repro.cli import exits, recipes, runs, trained, understanding, verdicts  # noqa: F401  # the order of verbs
 from repro.cli.app import app
 
 

@@ -57,17 +57,6 @@ def generate(
 
 
 @app.command()
-def compare(
-    arms: Annotated[list[str], typer.Argument(metavar="A B ...", help="Recipes or run folders.", show_default=False)],
-    as_json: words.Json = False,
-) -> None:
-    """Differences of validation loss between recipes, per seed."""
-    from repro.claims.start import start
-
-    start(arms, as_json=as_json, console=words.console())
-
-
-@app.command()
 def export(
     of: words.Of,
     settings: words.Settings = None,

@@ -12,6 +12,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from repro.errors import Preempted
+from repro.recipe import Machine
+from repro.recipe.machine import cores
 from repro.recipe.runs import read_metrics
 
 
@@ -25,6 +27,7 @@ class Arm:
         folder: the run folder, whose ``metrics.csv`` tells how far it is.
         steps: optimizer steps in all.
         interrupt_at: the step after which to ask it to stop and then start it again; None to leave it alone.
+        then: a command for after the run, when that ended well; none if it is empty.
         failed: how it ended, if that was with an error.
     """
 
@@ -33,6 +36,7 @@ class Arm:
     folder: Path
     steps: int
     interrupt_at: int | None = None
+    then: Sequence[str] = ()
     process: BaseProcess | None = None
     started: float = 0.0
     seconds: float | None = None
@@ -82,7 +86,28 @@ class Arm:
         return (time.monotonic() - self.started) * (self.steps - self.step) / self.step
 
 
-def run_all(arms: Sequence[Arm], *, at_once: int, method: str, show: Callable[[], None]) -> None:
+def share(machine: Machine, at_most: int = 2) -> tuple[int, str]:
+    """Runs at once, and how to start them: a GPU takes one run after the other, cores are shared out."""
+    if machine.accelerator == "cuda":
+        return 1, "spawn"
+    at_once = max(1, min(at_most, cores()))
+    os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // at_once))
+    return at_once, "forkserver"
+
+
+def hide_other_gpus() -> None:
+    """Leave processes that are started from here the first GPU alone."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+
+
+def run_all(
+    arms: Sequence[Arm],
+    *,
+    at_once: int,
+    method: str,
+    show: Callable[[], None],
+    more: Callable[[list[Arm]], None] = lambda waiting: None,
+) -> None:
     """Run every arm to its end, ``at_once`` at a time, calling ``show`` a few times a second.
 
     An arm that ends with an error says so in ``failed``, and the others go on.
@@ -92,6 +117,7 @@ def run_all(arms: Sequence[Arm], *, at_once: int, method: str, show: Callable[[]
         at_once: how many of them together.
         method: ``forkserver`` imports torch once for all of them; ``spawn`` starts each from nothing, as CUDA needs.
         show: called with nothing; the arms know how far they are.
+        more: called with those that wait when one has ended, to add what that makes possible.
     """
     multiprocessing.set_forkserver_preload(["repro.training.start"])
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a killed smoke stops its runs, as Ctrl-C does
@@ -106,6 +132,7 @@ def run_all(arms: Sequence[Arm], *, at_once: int, method: str, show: Callable[[]
                 arm.look()
                 if _ended(arm, method):
                     running.remove(arm)
+                    more(waiting)
             show()
     finally:
         for arm in running:
@@ -133,6 +160,10 @@ def _ended(arm: Arm, method: str) -> bool:
         return False
     if code == Preempted.exit_code and arm.interrupted and arm.interrupt_at is not None:
         arm.interrupt_at = None
+        arm.start(method)
+        return False
+    if not code and arm.then:
+        arm.command, arm.then = arm.then, ()
         arm.start(method)
         return False
     arm.look()

@@ -5,7 +5,6 @@ the paper.
 """
 
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +17,10 @@ from rich.table import Table
 
 from repro.recipe import Machine, Recipe, load, runs
 from repro.recipe.images import ImageRecipe
-from repro.recipe.machine import cores
 from repro.recipe.parameters import count, ffn_match_residual
 from repro.recipe.schema import DecoderRecipe, LanguageRecipe, Model
 from repro.studies.check import Check
-from repro.studies.processes import Arm, run_all
+from repro.studies.processes import Arm, hide_other_gpus, run_all, share
 
 ARMS = ("swiglu", "gelu", "relu", "relu2", "polyrelu", "polynorm")
 SEED = 0
@@ -46,7 +44,9 @@ def smoke(names: Sequence[str], machine: Machine, floor: Floor, *, out: Path, co
     """Train every recipe of ``names`` once, and the last one a second time with an interruption, then check."""
     arms = [_arm(name, machine, out) for name in names]
     twin = _arm(names[-1], machine, out / "interrupted", interrupt=True)
-    at_once, method = _share(machine)
+    if machine.accelerator == "cuda":
+        hide_other_gpus()
+    at_once, method = share(machine)
     started = time.monotonic()
     with Live(console=console, refresh_per_second=4, transient=not console.is_terminal) as live:
         run_all([twin, *arms], at_once=at_once, method=method, show=lambda: live.update(table([*arms, twin])))
@@ -102,16 +102,6 @@ def _arm(name: str, machine: Machine, out: Path, *, interrupt: bool = False) -> 
         steps=recipe.steps,
         interrupt_at=recipe.steps // 2 if interrupt else None,
     )
-
-
-def _share(machine: Machine) -> tuple[int, str]:
-    """Runs at once, and how to start them: a GPU takes one run after the other, cores are shared out."""
-    if machine.accelerator == "cuda":
-        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-        return 1, "spawn"
-    at_once = min(2, cores())
-    os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // at_once))
-    return at_once, "forkserver"
 
 
 def _figure(arm: Arm, column: str, form: str) -> str:

@@ -1,5 +1,6 @@
 """What was computed, as a page with its figures, and as JSON for the ledger of claims."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -41,9 +42,10 @@ def verdict(finding: Finding) -> str:
 
 
 def as_json(findings: Sequence[Finding], about: Mapping[str, str]) -> str:
-    """For programs: every finding with its numbers and curves, and what they were made with."""
-    rows = [_row(finding) for finding in findings]
-    return json.dumps({"made_with": dict(about), "findings": rows}, indent=1, allow_nan=False) + "\n"
+    """For programs: every finding with its numbers and curves, what they were made with, and a digest of both."""
+    made = {"made_with": dict(about), "findings": [_row(finding) for finding in findings]}
+    digest = hashlib.sha256(json.dumps(made, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
+    return json.dumps(made | {"digest": digest}, indent=1, allow_nan=False) + "\n"
 
 
 def page(findings: Sequence[Finding], about: Mapping[str, str]) -> str:

@@ -15,7 +15,18 @@ from repro.data.progress import Progress, bars
 from repro.errors import RecipeError, ReproError
 from repro.paths import prove, write_whole
 from repro.recipe.settings import given, truth, whole
-from repro.theory import activations, approximation, exact, figures, learned, lower_bound, sobolev
+from repro.theory import (
+    activations,
+    approximation,
+    definitions,
+    definitions_networks,
+    definitions_numbers,
+    exact,
+    figures,
+    learned,
+    lower_bound,
+    sobolev,
+)
 from repro.theory.findings import Finding
 from repro.theory.page import JSON, PAGE, as_json, page, picture, verdict
 from repro.training.record import versions
@@ -26,6 +37,9 @@ STAGE = "building networks"
 
 Part = Callable[[], list[Finding]]
 PARTS: tuple[Part, ...] = (
+    definitions.findings,
+    definitions_networks.findings,
+    definitions_numbers.findings,
     activations.findings,
     exact.findings,
     approximation.findings,

@@ -6,6 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,8 @@ def _write_result(folder: Path, *, diverged_at: int | None = None) -> None:
         return
     rows = read_metrics(folder / "metrics.csv")
     last = {key: _finite(row[key]) for row in rows for key in RESULTS if row[key]}
-    content = {"steps": int(rows[-1]["step"]), **({"diverged_at": diverged_at} if diverged_at else {}), **last}
+    diverged = {"diverged_at": diverged_at} if diverged_at else {}
+    content = {"steps": int(rows[-1]["step"]), **diverged, **last, "date": datetime.now(UTC).date().isoformat()}
     write_whole(folder / RESULT, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 

@@ -2,156 +2,360 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
+import yaml
 from rich.console import Console
 
 from repro.claims import start
 from repro.claims.compare import compare, read
-from repro.errors import RunError
+from repro.claims.evidence import store
+from repro.errors import RecipeError, RunError
+from repro.recipe import load
+from tests.claims import made
+from tests.claims.evidence.test_runs import MACHINE, VERSIONS, table
+
+METRICS = {"step": 1, "loss": 8.0, "validation_loss": 9.0, "tokens_per_second": 1.0, "samples_per_second": 1.0}
 
 
 @pytest.fixture
 def runs(tmp_path):
-    """Writes finished runs of a recipe whose validation losses are given by seed."""
+    """Writes finished runs of an activation's smoke recipe whose validation losses are given by seed."""
 
-    def write(name, losses, *, data="d0", finished=True, budget="tokens: 100", diverged=()):
+    def write(name, losses, *, given=(), finished=True, diverged=(), family="dense", machine=MACHINE, **versions):
+        recipe = load(f"{family}-smoke-{name}", given)
         for seed, values in losses.items():
             folder = tmp_path / name / f"seed-{seed}"
             folder.mkdir(parents=True)
-            (folder / "recipe.yaml").write_text(f"name: {name}\nbudget: {{{budget}}}\n")
-            (folder / "versions.json").write_text(json.dumps({"data": data}))
+            (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+            (folder / "origin.yaml").write_text(yaml.safe_dump(recipe.origin))
+            (folder / "machine.yaml").write_text(yaml.safe_dump(machine))
+            (folder / "versions.json").write_text(json.dumps(VERSIONS | versions))
+            table(folder / "metrics.csv", [METRICS])
             np.save(folder / "validation.npy", np.array([[9.0] * len(values), values], dtype=np.float32))
             if finished:
                 step = dict(diverged).get(seed)
-                (folder / "result.json").write_text(json.dumps({"diverged_at": step} if step else {}))
+                (folder / "result.json").write_text(json.dumps({"steps": recipe.steps, "diverged_at": step}))
         return tmp_path / name
 
     return write
 
 
+@pytest.fixture
+def arm(runs):
+    """The same, read."""
+    return lambda name, losses, **how: read(runs(name, losses, **how))
+
+
 def shown(pairs):
-    console = Console(width=80, file=io.StringIO())
+    console = Console(width=120, file=io.StringIO())
     console.print(start._table(pairs))
     return console.file.getvalue()
 
 
-def test_the_difference_is_that_of_the_last_validation_seed_by_seed(runs):
-    a = read(runs("a", {0: [1.0, 2.0], 1: [2.0, 2.0]}))
-    b = read(runs("b", {0: [2.0, 2.0], 1: [2.0, 4.0], 2: [0.0, 0.0]}))
+def told(capsys, *folders, as_json=False):
+    """What the command prints."""
+    console = Console(width=400, file=io.StringIO())
+    start.start([str(folder) for folder in folders], as_json=as_json, console=console)
+    return console.file.getvalue() or json.loads(capsys.readouterr().out)
+
+
+def test_the_difference_is_that_of_the_last_validation_seed_by_seed(arm):
+    a = arm("relu", {0: [1.0, 2.0], 1: [2.0, 2.0]})
+    b = arm("gelu", {0: [2.0, 2.0], 1: [2.0, 4.0], 2: [0.0, 0.0]})
     (pair,) = compare([a, b])
-    assert (pair.a, pair.b) == ("a", "b")
+    assert (pair.a, pair.b) == ("dense-smoke-relu", "dense-smoke-gelu")
     assert pair.differences == {0: -0.5, 1: -1.0}
 
 
 def test_a_run_of_a_version_without_a_key_does_not_differ_in_it(runs):
     """As what it did: without a mixture, a filter and a mask."""
-    old, new = runs("old", {0: [1.0]}), runs("new", {0: [2.0]})
-    keys = "data: {mixture: null, repetition: null, document_mask: false}\n"
-    with (new / "seed-0" / "recipe.yaml").open("a") as file:
-        file.write(keys)
+    old, new = runs("relu", {0: [1.0]}), runs("gelu", {0: [2.0]})
+    file = old / "seed-0" / "recipe.yaml"
+    tree = yaml.safe_load(file.read_text())
+    for key in ("mixture", "repetition", "document_mask"):
+        assert tree["data"].pop(key) in (None, False)
+    file.write_text(yaml.safe_dump(tree))
     assert compare([read(old), read(new)])[0].also == ()
 
 
-def test_the_keys_of_the_json_stay_and_what_needs_statistics_is_null(runs):
-    (pair,) = compare([read(runs("a", {0: [1.0]})), read(runs("b", {0: [2.0]}))])
+KEYS = ("a", "b", "verdict", "difference", "interval", "p", "p_adjusted", "pairs", "smallest_detectable")
+
+
+def test_the_keys_of_the_json_stay_and_of_one_pair_what_needs_statistics_is_null(arm):
+    (pair,) = compare([arm("relu", {0: [1.0]}), arm("gelu", {0: [2.0]})])
     row = pair.row()
-    assert {
-        "a",
-        "b",
-        "verdict",
-        "difference",
-        "interval",
-        "p",
-        "p_adjusted",
-        "pairs",
-        "smallest_detectable",
-    } <= row.keys()
-    assert (row["difference"], row["pairs"], row["verdict"], row["p"]) == (-1.0, 1, None, None)
+    assert [row[key] for key in KEYS[2:]] == [None, -1.0, None, None, None, 1, None]
 
 
-def test_several_arms_give_every_pair(runs):
-    arms = [read(runs(name, {0: [1.0]})) for name in "abc"]
-    assert [(pair.a, pair.b) for pair in compare(arms)] == [("a", "b"), ("a", "c"), ("b", "c")]
+LOWER = {seed: [3.0 - 0.02 - 0.001 * seed] * 2 for seed in range(4)}
+HIGHER = {seed: [3.0 + 0.002 * (seed % 2)] * 2 for seed in range(4)}
+
+
+def test_several_pairs_have_an_interval_and_a_verdict(arm):
+    (pair,) = compare([arm("relu", LOWER), arm("gelu", HIGHER)])
+    row = pair.row()
+    assert (row["verdict"], row["pairs"], row["p"], row["p_adjusted"]) == ("supported", 4, pair.estimate.p, row["p"])
+    assert row["interval"][0] < row["difference"] < row["interval"][1] < 0
+    assert row["smallest_detectable"] > 0
+    assert compare([arm("relu6", HIGHER), arm("silu", LOWER)])[0].verdict == "contradicted"
+    noisy = {0: [3.0], 1: [3.1], 2: [2.9]}
+    assert compare([arm("mish", noisy), arm("elu", {0: [3.1], 1: [2.9], 2: [3.0]})])[0].verdict == "not resolved"
+
+
+def test_of_several_pairs_p_is_adjusted_for_all(arm):
+    pairs = compare([arm("relu", LOWER), arm("gelu", HIGHER), arm("silu", HIGHER)])
+    assert [pair.p_adjusted for pair in pairs] == pytest.approx([3 * pairs[0].estimate.p, 3 * pairs[0].estimate.p, 1.0])
+
+
+def test_several_arms_give_every_pair(arm):
+    arms = [arm(name, {0: [1.0]}) for name in ("relu", "gelu", "silu")]
+    found = [(pair.a[12:], pair.b[12:]) for pair in compare(arms)]
+    assert found == [("relu", "gelu"), ("relu", "silu"), ("gelu", "silu")]
 
 
 def test_a_run_folder_of_one_seed_is_an_arm(runs):
-    assert list(read(runs("a", {0: [1.0], 7: [1.0]}) / "seed-7").losses) == [7]
+    assert list(read(runs("relu", {0: [1.0], 7: [1.0]}) / "seed-7").losses) == [7]
 
 
-def test_a_run_that_has_not_finished_is_no_evidence(runs):
+def test_a_run_that_has_not_finished_is_no_evidence(arm):
     with pytest.raises(RunError, match="holds no finished run; `repro run` starts one"):
-        read(runs("a", {0: [1.0]}, finished=False))
+        arm("relu", {0: [1.0]}, finished=False)
 
 
-def test_arms_without_a_common_seed_are_refused(runs):
-    with pytest.raises(RunError, match=r"a has seeds \[0\] and b has \[1\]: no seed in common"):
-        compare([read(runs("a", {0: [1.0]})), read(runs("b", {1: [1.0]}))])
+def test_arms_without_a_common_seed_are_refused(arm):
+    with pytest.raises(RunError, match=r"relu has seeds \[0\] and dense-smoke-gelu has \[1\]: no seed in common"):
+        compare([arm("relu", {0: [1.0]}), arm("gelu", {1: [1.0]})])
 
 
-@pytest.mark.parametrize(("values", "data"), [([1.0, 1.0], "d0"), ([1.0], "d1")], ids=["more sequences", "other data"])
-def test_losses_of_different_sequences_are_not_compared(runs, values, data):
+@pytest.mark.parametrize(("values", "how"), [([1.0, 1.0], {}), ([1.0], {"data": "d1"})], ids=["sequences", "data"])
+def test_losses_of_different_sequences_are_not_compared(arm, values, how):
     with pytest.raises(RunError, match="validated on different data"):
-        compare([read(runs("a", {0: [1.0]})), read(runs("b", {0: values}, data=data))])
+        compare([arm("relu", {0: [1.0]}), arm("gelu", {0: values}, **how)])
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ({"given": ["model.d_ff=267"]}, "FFN matrices differ by -1.12 %: dense-smoke-relu has 67,584 weights, "),
+        ({"given": ["budget.tokens=512000"]}, "mixed tokens: dense-smoke-relu went through 256,000 tokens, dense-"),
+        ({"device": "NVIDIA H100"}, "mixed device: dense-smoke-relu ran on AMD EPYC, dense-smoke-gelu ran on NVIDIA"),
+        ({"machine": MACHINE | {"accelerator": "cuda"}}, "mixed precision: dense-smoke-relu ran in float32, dense-"),
+    ],
+    ids=["FFN matrices", "budget", "device", "precision"],
+)
+def test_unlike_runs_are_refused_in_a_line(arm, how, why):
+    with pytest.raises(RunError) as error:
+        compare([arm("relu", {0: [1.0], 1: [2.0]}), arm("gelu", {0: [1.0], 1: [2.0]}, **how)])
+    assert str(error.value).startswith(f"dense-smoke-relu and dense-smoke-gelu cannot be compared: {why}")
+    assert "\n" not in str(error.value)
+
+
+def test_another_commit_is_told_and_not_refused_since_both_runs_were_named(runs, capsys):
+    folders = runs("relu", {0: [1.0, 2.0]}), runs("gelu", {0: [2.0, 2.5]}, repro="0.1.0+aaa")
+    assert "are of different commits: 0.1.0+0ce561f, 0.1.0+aaa\n" in told(capsys, *folders)
+    (row,) = told(capsys, *folders, as_json=True)
+    assert row["commits"] == ["0.1.0+0ce561f", "0.1.0+aaa"]
 
 
 def test_runs_of_one_recipe_on_different_data_are_not_averaged(runs):
-    runs("a", {0: [1.0]})
+    runs("relu", {0: [1.0]}, data="d0")
     with pytest.raises(RunError, match=r"were trained on different data \(d0, d1\)"):
-        read(runs("a", {1: [1.0]}, data="d1"))
+        read(runs("relu", {1: [1.0]}, data="d1"))
 
 
-def test_recipes_that_differ_in_more_than_the_activation_are_told_apart(runs):
-    (pair,) = compare([read(runs("a", {0: [1.0]})), read(runs("b", {0: [2.0]}, budget="tokens: 200"))])
-    assert pair.also == ("budget.tokens",)
-    (same,) = compare([read(runs("c", {0: [1.0]})), read(runs("d", {0: [2.0]}))])
+def test_recipes_that_differ_in_more_than_the_activation_are_told_apart(arm):
+    (pair,) = compare([arm("relu", {0: [1.0]}), arm("gelu", {0: [2.0]}, given=["weight_decay.matrices=0.2"])])
+    assert pair.also == ("optim.weight_decay.matrices",)
+    (same,) = compare([arm("silu", {0: [1.0]}), arm("elu", {0: [2.0]})])
     assert same.also == ()
 
 
 @pytest.mark.parametrize("file", ["versions.json", "recipe.yaml", "validation.npy"])
 def test_a_run_with_a_file_missing_or_broken_is_told_in_a_line(runs, file):
-    folder = runs("a", {0: [1.0]})
+    folder = runs("relu", {0: [1.0]})
     (folder / "seed-0" / file).write_bytes(b"\0")
-    with pytest.raises(RunError, match=r"the runs in .* cannot be read"):
+    with pytest.raises(RunError, match=r"the run in .* is damaged"):
         read(folder)
     (folder / "seed-0" / file).unlink()
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(RunError, match="is damaged"):
         read(folder)
 
 
-def test_a_run_that_diverged_is_told_with_its_step_and_gives_no_difference(runs):
-    a = read(runs("a", {0: [1.0], 1: [2.0]}))
-    b = read(runs("b", {0: [3.0], 1: [9.0]}, diverged={1: 1500}))
+def test_a_run_that_diverged_is_told_with_its_step_and_gives_no_difference(arm):
+    a = arm("relu", {0: [1.0], 1: [2.0]})
+    b = arm("gelu", {0: [3.0], 1: [9.0]}, diverged={1: 1500})
     (pair,) = compare([a, b])
     row = json.loads(json.dumps(pair.row(), allow_nan=False))
     assert (row["difference"], row["pairs"], row["by_seed"]) == (None, 1, {"0": -2.0, "1": None})
-    assert row["without"] == {"1": "b diverged at step 1,500"}
+    assert (row["without"], row["verdict"]) == ({"1": "b diverged at step 1,500"}, "not resolved")
     assert "none  0: -2.0000  1: b diverged at step 1,500" in shown([pair])
 
 
-def test_a_run_that_diverged_needs_no_validation(runs):
-    folder = runs("a", {0: [1.0]}, diverged={0: 15})
+def test_a_run_that_diverged_needs_no_validation(runs, arm):
+    folder = runs("relu", {0: [1.0]}, diverged={0: 15})
     (folder / "seed-0" / "validation.npy").unlink()
-    (pair,) = compare([read(folder), read(runs("b", {0: [1.0]}, diverged={0: 3}))])
+    (pair,) = compare([read(folder), arm("gelu", {0: [1.0]}, diverged={0: 3})])
     assert pair.without == {0: "a diverged at step 15, b diverged at step 3"}
     assert pair.difference is None
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
-def test_a_validation_that_is_not_finite_gives_no_difference(runs, loss):
-    (pair,) = compare([read(runs("a", {0: [1.0, loss]})), read(runs("b", {0: [1.0, 2.0]}))])
+def test_a_validation_that_is_not_finite_gives_no_difference(arm, loss):
+    (pair,) = compare([arm("relu", {0: [1.0, loss]}), arm("gelu", {0: [1.0, 2.0]})])
     assert (pair.difference, pair.without) == (None, {0: "a is not finite"})
     assert "nan" not in shown([pair])
     assert "a is not finite" in shown([pair])
 
 
-@pytest.mark.parametrize(("budget", "unit"), [("epochs: 10", "image"), ("tokens: 100", "token")])
-def test_a_loss_is_that_of_an_image_or_of_a_token(runs, budget, unit):
-    pairs = compare([read(runs(name, {0: [1.0]}, budget=budget)) for name in "ab"])
+@pytest.mark.parametrize(("family", "unit"), [("resnet50", "image"), ("dense", "token")])
+def test_a_loss_is_that_of_an_image_or_of_a_token(arm, family, unit):
+    pairs = compare([arm(name, {0: [1.0]}, family=family) for name in ("relu", "gelu")])
     assert f"validation loss, nats per {unit} " in shown(pairs)
 
 
-def test_a_difference_beyond_all_bounds_is_told_shortly(runs):
-    (pair,) = compare([read(runs("a", {0: [2.2406787e16]})), read(runs("b", {0: [1.0]}))])
+def test_a_difference_beyond_all_bounds_is_told_shortly(arm):
+    (pair,) = compare([arm("relu", {0: [2.2406787e16]}), arm("gelu", {0: [1.0]})])
     assert "0: +2.241e+16" in shown([pair])
+
+
+def test_a_single_seed_tells_its_two_models_apart_and_says_that_this_is_not_about_training(runs, capsys):
+    a, b = runs("relu", {0: [1.0, 2.0, 3.0]}), runs("gelu", {0: [1.5, 2.6, 3.4]})
+    said = told(capsys, a, b)
+    assert "seed 0: [-0.7484, -0.2516] over 3 sequences: of these two models, not of two ways to train" in said
+    assert "supported" not in said
+    (row,) = told(capsys, a, b, as_json=True)
+    assert row["these_models"]["0"] == pytest.approx([-0.7484, -0.2516], abs=1e-4)
+
+
+def test_a_verdict_is_told_with_what_it_rests_on(runs, capsys):
+    said = told(capsys, runs("relu", LOWER), runs("gelu", HIGHER))
+    found = re.search(r"dense-smoke-relu < dense-smoke-gelu: (.*), (.*) \[(.*), (.*)\] over 4 seeds, p = (.*)\n", said)
+    assert found.groups()[:2] == ("supported", "-0.0225")
+    assert "of these two models" not in said
+
+
+def evaluated(folder, answers, *, task="copa", metric="acc", fingerprint="f0", step=250):
+    """Keeps answers to items beside a run, as ``repro eval`` does."""
+    kept = folder / "seed-0" / "evaluation"
+    (kept / f"step-{step:08}").mkdir(parents=True)
+    row = {"task": task, "step": step, "metric": metric, "task_fingerprint": fingerprint}
+    (kept / "tasks.json").write_text(json.dumps({"rows": [row]}))
+    rows = [{"item": item, "id": f"id{item}", metric: answer} for item, answer in answers]
+    (kept / f"step-{step:08}" / f"{task}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_tasks_that_both_runs_have_answered_are_tested_item_by_item(runs, capsys):
+    right = [(item, 1.0) for item in range(12)]
+    a = evaluated(runs("relu", {0: [1.0]}), right)
+    b = evaluated(runs("gelu", {0: [2.0]}), [(item, float(item < 3)) for item in range(12)])
+    ((task,),) = [row["tasks"] for row in told(capsys, a, b, as_json=True)]
+    assert (task["task"], task["metric"], task["seed"], task["items"]) == ("copa", "acc", 0, 12)
+    assert (task["only_a"], task["only_b"], task["difference"], task["p"]) == (9, 0, 0.75, 2 / 2**9)
+    assert "seed 0, copa: +75.0% acc [" in told(capsys, a, b)
+
+
+@pytest.mark.parametrize(
+    ("answers", "how"),
+    [
+        ([(0, 1.0), (1, 0.0), (3, 1.0)], {}),
+        ([(0, 1.0), (1, 0.0), (2, 1.0)], {"fingerprint": "f1"}),
+        ([(0, 1.0), (1, 0.5), (2, 1.0)], {}),
+        ([(0, 1.0), (1, 0.0), (1, 1.0), (2, 1.0)], {}),
+        ([(0, 1.0), (1, 0.0), (2, 1.0)], {"metric": "acc_norm"}),
+    ],
+    ids=["other items", "another definition", "neither right nor wrong", "asked twice", "another metric"],
+)
+def test_answers_that_are_not_to_the_same_questions_are_not_tested(runs, capsys, answers, how):
+    a = evaluated(runs("relu", {0: [1.0]}), [(0, 1.0), (1, 0.0), (2, 1.0)])
+    b = evaluated(runs("gelu", {0: [2.0]}), answers, **how)
+    assert told(capsys, a, b, as_json=True)[0]["tasks"] == []
+
+
+def test_answers_that_are_damaged_are_told_in_a_line(runs):
+    a = evaluated(runs("relu", {0: [1.0]}), [(0, 1.0), (1, 0.0)])
+    (a / "seed-0" / "evaluation" / "step-00000250" / "copa.jsonl").write_text("{")
+    with pytest.raises(RunError, match=r"the answers in .*evaluation cannot be read: "):
+        compare([read(a), read(a)])
+
+
+@pytest.fixture
+def measured(tmp_path, monkeypatch):
+    """A study of two forms with results in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    study = made.study(
+        secondary=("polynorm < relu",), forms=(("smoke", ("smoke",)), ("10m", ("10m",)), ("1b", ("1b",)))
+    )
+    monkeypatch.setattr(start, "names", lambda: ("made",))
+    monkeypatch.setattr("repro.claims.of_study.load", lambda name: study)
+
+    def write(form, **values):
+        store.write(
+            made.results(study, form, {"polynorm": -0.02}, **values), store.place("made", form, store.folders()[0])
+        )
+
+    return write
+
+
+def of_study(capsys, *settings, as_json=False):
+    console = Console(width=200, file=io.StringIO())
+    start.start(["made", *settings], as_json=as_json, console=console)
+    return console.file.getvalue() or json.loads(capsys.readouterr().out)
+
+
+def test_a_study_is_compared_by_its_name(measured, capsys):
+    measured("10m")
+    measured("smoke")
+    rows = of_study(capsys, as_json=True)
+    assert [(row["form"], row["stated"], row["verdict"]) for row in rows] == [
+        (form, stated, "supported") for form in ("smoke", "10m") for stated in ("polynorm < swiglu", "polynorm < relu")
+    ]
+    assert [row["mechanism_only"] for row in rows] == [True, True, False, False]
+    assert all(rows[0].keys() >= {key} for key in KEYS)
+    said = of_study(capsys)
+    assert "made smoke (mechanism only: no evidence about the paper)" in said
+    assert "polynorm < swiglu (primary)" in said
+    assert "polynorm < swiglu: not resolved (supported at 10m alone; two sizes have to agree)" in said
+
+
+def test_one_form_of_a_study_can_be_asked_for(measured, capsys):
+    measured("10m")
+    measured("smoke")
+    assert {row["form"] for row in of_study(capsys, "scale=10m", as_json=True)} == {"10m"}
+
+
+def test_runs_of_two_commits_are_paired_only_if_asked_for(measured, capsys):
+    measured("10m", changed={"polynorm": {"repro": "0.1.0+aaa"}})
+    first = of_study(capsys, as_json=True)[0]
+    assert (first["verdict"], first["interval"]) == ("not resolved", None)
+    assert "of two commits" in first["why"]
+    assert of_study(capsys, "any_commit=true", as_json=True)[0]["verdict"] == "supported"
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "told"),
+    [
+        ((), RunError, "made has no results yet; `repro study made` makes them"),
+        (("scale=1b",), RunError, "made has no results at 1b yet; `repro study made scale=1b` makes them"),
+        (("scale=10",), RecipeError, "made has no scale '10'. Did you mean '10m'?"),
+        (("any_comit=true",), RecipeError, "takes no 'any_comit=true'. Did you mean 'any_commit'?"),
+        (("any_commit=yes",), RecipeError, "any_commit is 'yes'; expected true or false"),
+        (
+            ("dense-smoke-relu",),
+            RecipeError,
+            "a study is compared by itself, and takes no 'dense-smoke-relu'. Expected",
+        ),
+    ],
+)
+def test_what_is_asked_of_a_study_is_checked(measured, capsys, settings, error, told):
+    with pytest.raises(error) as found:
+        of_study(capsys, *settings)
+    assert told in str(found.value)
+
+
+def test_one_word_that_is_no_study_is_told(measured, capsys):
+    with pytest.raises(RecipeError, match=r"compare needs two arms or more, .*, or a study. Did you mean 'made'\?"):
+        start.start(["mad"], as_json=False, console=Console())

@@ -14,8 +14,8 @@ from rich.console import Console
 from repro.errors import CheckFailed
 from repro.recipe import load, machine
 from repro.studies.check import Check, insist, tell
-from repro.studies.processes import Arm, run_all
-from repro.studies.smoke import Floor, _first_losses, _guess, _last_losses, _matched, _resumed, _share, checks, table
+from repro.studies.processes import Arm, hide_other_gpus, run_all, share
+from repro.studies.smoke import Floor, _first_losses, _guess, _last_losses, _matched, _resumed, checks, table
 
 RUN = """
 import signal, sys, time
@@ -246,5 +246,6 @@ def test_figures_are_told_as_they_are_one_under_the_other():
 
 def test_a_gpu_takes_one_run_after_the_other(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
-    assert _share(machine("gpu")) == (1, "spawn")
+    assert share(machine("gpu")) == (1, "spawn")
+    hide_other_gpus()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -50,6 +51,7 @@ def test_a_run_that_never_becomes_finite_is_stopped_and_what_it_came_to_is_recor
         "loss": None,
         "skipped_steps": 11,
         "validation_loss": validation,
+        "date": datetime.now(UTC).date().isoformat(),
     }
 
 

@@ -1,0 +1,1 @@
+"""What runs of a study measured, and what follows from it."""

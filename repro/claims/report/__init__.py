@@ -1,0 +1,1 @@
+"""All of it on one page: what was measured of the paper's claims, beside what the paper prints."""

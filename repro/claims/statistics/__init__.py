@@ -1,0 +1,1 @@
+"""When one may say that two arms differ, or are alike: tests, intervals and what could have been seen."""
