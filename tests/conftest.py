@@ -6,12 +6,17 @@ import signal
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores
 
 import pytest
+from tensorboard.summary.writer import event_file_writer
 
 from repro.data.preparing.embedded import prepare
 from repro.recipe import load
 
 # A shell has what it starts in the background ignore Ctrl-C, which tests send and what they start inherits.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# TensorBoard reads a folder's files by name, which ends in a counter: of one process and second, which only tests make
+# several in, the tenth would come before the ninth.
+event_file_writer._global_uid = event_file_writer.AtomicCounter(10**6)
 
 
 def pytest_configure(config):
