@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 LAYERS = [
-    {"errors", "markdown", "paths"},
+    {"digests", "errors", "markdown", "paths"},
     {"kernels", "recipe"},
     {"activations"},
     {"models"},

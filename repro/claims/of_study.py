@@ -1,6 +1,7 @@
 """What a study says, as a person sees it."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,12 +11,13 @@ from rich.table import Table
 from repro.claims.evidence import store
 from repro.claims.evidence.judging import judge
 from repro.claims.evidence.ladder import over
-from repro.claims.evidence.study import MECHANISM, Comparison, Study, load
+from repro.claims.evidence.rows import Results
+from repro.claims.evidence.study import MECHANISM, STAMP, Comparison, Study, load
 from repro.claims.evidence.verdicts import Verdict
 from repro.errors import RecipeError, RunError, nearest
+from repro.recipe.settings import given, truth
 
-SETTINGS = ("scale", "any_commit")
-STAMP = "mechanism only: no evidence about the paper"
+SETTINGS, WORDS = ("scale", "any_commit"), ("scale=FORM", "any_commit=true")
 
 
 def start(name: str, settings: Sequence[str], *, as_json: bool, console: Console) -> None:
@@ -31,15 +33,19 @@ def start(name: str, settings: Sequence[str], *, as_json: bool, console: Console
         RecipeError: a setting is not one of these.
         RunError: there are no results, or a file of them is damaged.
     """
-    study, given = load(name), _given(settings)
-    any_commit = given.get("any_commit", "false") == "true"
-    found = {form: _judged(study, form, any_commit) for form in _forms(study, given.get("scale"))}
+    study, asked = load(name), _asked(settings)
+    any_commit = truth("any_commit", asked.get("any_commit", "false"))
+    there = {form: _results(study, form) for form in _forms(study, asked.get("scale"))}
+    found = {form: judge(study, form, results, any_commit=any_commit) for form, results in there.items()}
+    every = [each for verdicts in found.values() for each in verdicts]
     if as_json:
-        print(json.dumps([row(each) for verdicts in found.values() for each in verdicts], indent=1))
+        print(json.dumps([row(each) for each in every], indent=1))
         return
     for form, verdicts in found.items():
         console.print(table(study, form, verdicts))
-    _tell_together(study, [each for verdicts in found.values() for each in verdicts], console)
+        if there[form].passed_over:
+            console.print(there[form].passed_over, style="yellow", soft_wrap=True, highlight=False, markup=False)
+    _tell_together(study, every, console)
 
 
 def table(study: Study, form: str, verdicts: Iterable[Verdict]) -> Table:
@@ -77,22 +83,20 @@ def row(verdict: Verdict) -> dict[str, Any]:
         "form": verdict.form,
         "rung": verdict.rung,
         "mechanism_only": verdict.mechanism_only,
-        "by_seed": {str(seed): difference for seed, difference in verdict.differences.items()},
+        "by_seed": {str(seed): _number(difference) for seed, difference in verdict.differences.items()},
         "why": verdict.why,
     }
 
 
-def _given(settings: Sequence[str]) -> dict[str, str]:
-    given = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if key not in SETTINGS or not equals:
-            hint = nearest(key, SETTINGS) or f" Expected {' or '.join(f'{known}=...' for known in SETTINGS)}."
-            raise RecipeError(f"a study is compared by itself, and takes no {setting!r}.{hint}")
-        given[key] = value
-    if given.get("any_commit", "false") not in {"true", "false"}:
-        raise RecipeError(f"any_commit is {given['any_commit']!r}; expected true or false")
-    return given
+def _number(difference: float) -> float | None:
+    """None of an infinite one, which JSON has not; ``why`` says how it was judged."""
+    return difference if math.isfinite(difference) else None
+
+
+def _asked(settings: Sequence[str]) -> dict[str, str]:
+    if arms := [word for word in settings if "=" not in word]:
+        raise RecipeError(f"a study is compared by itself, and takes no {arms[0]!r}; expected {' or '.join(WORDS)}")
+    return given(settings, SETTINGS, verb="compare", such_as=WORDS[0])
 
 
 def _forms(study: Study, scale: str | None) -> list[str]:
@@ -109,10 +113,10 @@ def _forms(study: Study, scale: str | None) -> list[str]:
     return found
 
 
-def _judged(study: Study, form: str, any_commit: bool) -> list[Verdict]:
+def _results(study: Study, form: str) -> Results:
     results = store.find(study.name, form)
     assert results is not None
-    return judge(study, form, results, any_commit=any_commit)
+    return results
 
 
 def _tell_together(study: Study, verdicts: Sequence[Verdict], console: Console) -> None:

@@ -10,22 +10,31 @@ from rich.table import Table
 from repro.claims import of_study
 from repro.claims.answers import Task
 from repro.claims.compare import Comparison, compare, read
+from repro.claims.evidence.blocks import ASK
 from repro.claims.evidence.study import names
 from repro.errors import RecipeError, nearest
 from repro.recipe import load, runs
+from repro.recipe.settings import given, truth
 
 ALONE = "of these two models, not of two ways to train"  # what an interval over sequences or items speaks of
 
 
 def start(arms: Sequence[str], *, as_json: bool, console: Console) -> None:
-    """Compare recipes by name, or runs by their folders; or tell what a study says."""
+    """Compare recipes by name, or runs by their folders; or tell what a study says.
+
+    ``any_commit=true`` among the arms judges runs of two commits, or of one that nobody can look at.
+    """
     if arms[0] in names() and not Path(arms[0]).is_dir():
         of_study.start(arms[0], arms[1:], as_json=as_json, console=console)
         return
-    if len(arms) < 2:
+    words = [arm for arm in arms if "=" in arm and not Path(arm).is_dir()]
+    told = given(words, ["any_commit"], verb="compare", such_as="any_commit=true")
+    named = [arm for arm in arms if arm not in words]
+    if len(named) < 2:
         example = f"`repro compare {arms[0]} dense-smoke-swiglu`"
         raise RecipeError(f"compare needs two arms or more, such as {example}, or a study.{nearest(arms[0], names())}")
-    pairs = compare([read(_folder(arm)) for arm in arms])
+    any_commit = truth("any_commit", told.get("any_commit", "false"))
+    pairs = compare([read(_folder(arm)) for arm in named], any_commit=any_commit)
     if as_json:
         print(json.dumps([pair.row() for pair in pairs], indent=1))
         return
@@ -36,6 +45,8 @@ def start(arms: Sequence[str], *, as_json: bool, console: Console) -> None:
         for line in _warnings(pair):
             console.print(line, style="yellow", soft_wrap=True, highlight=False)
     console.print("a below b is negative. Differences of single seeds are no verdict: seeds differ among themselves.")
+    for caveat in dict.fromkeys(caveat for pair in pairs for caveat in pair.caveats):
+        console.print(f"{caveat[0].upper()}{caveat[1:]}.", soft_wrap=True, highlight=False)
 
 
 def _folder(text: str) -> Path:
@@ -66,15 +77,18 @@ def _table(pairs: Sequence[Comparison]) -> Table:
 
 def _statistics(pair: Comparison) -> Iterator[str]:
     """The verdict with what it rests on."""
-    stated, one = f"{pair.a} < {pair.b}: {pair.verdict}", pair.estimate
-    if pair.without:
-        yield f"{stated}, since the mean of the other seeds would favour who diverges"
-    if one is None or pair.p_adjusted is None:
+    stated, one = f"{pair.statement.text}: {pair.verdict or 'no verdict'}", pair.estimate
+    if pair.commits or pair.without:
+        yield f"{stated}, since {pair.why}{f'; {ASK}' if pair.commits else ''}"
+    if one is None:
         return
-    interval = f"{_nats(one.mean)} [{_nats(one.low)}, {_nats(one.high)}]"
+    interval = f"{_nats(one.mean)} [{_nats(one.low)}, {_nats(one.high)}] over {one.n} seeds"
+    if pair.p_adjusted is None:
+        yield interval
+        return
     adjusted = "" if pair.p_adjusted == one.p else ", adjusted for all pairs (Holm)"
     show = f"; they would show {pair.smallest_detectable:.2g}" if pair.verdict == "not resolved" else ""
-    yield f"{stated}, {interval} over {one.n} seeds, p = {pair.p_adjusted:.2g}{adjusted}{show}"
+    yield f"{stated}, {interval}, p = {pair.p_adjusted:.2g}{adjusted}{show}"
 
 
 def _of_these_models(pair: Comparison) -> Iterator[str]:
@@ -95,8 +109,6 @@ def _answers(task: Task) -> str:
 def _warnings(pair: Comparison) -> Iterator[str]:
     if pair.also:
         yield f"{pair.a} and {pair.b} also differ in {', '.join(pair.also)}"
-    if pair.commits:
-        yield f"{pair.a} and {pair.b} are of different commits: {', '.join(pair.commits)}"
 
 
 def _nats(difference: float) -> str:

@@ -1,10 +1,9 @@
 """The part of a recipe that decides a run's numbers: its fingerprint, and where it differs from the paper."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from repro.digests import digest
 from repro.recipe.keys import keys
 from repro.recipe.lists import HELD_OUT
 from repro.recipe.loading import EARLIER, load, paper_items, paper_scale
@@ -41,8 +40,7 @@ def fingerprint(recipe: Recipe) -> str:
     """
     row = rows()[recipe.model.activation].model_dump(include={"builds", "options", "gated"})
     parts = _told_apart(recipe) | {"activation": row, "validation": _validation(recipe)}
-    text = json.dumps(parts, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return digest(parts, 8)
 
 
 def _told_apart(recipe: Recipe) -> dict[str, Any]:

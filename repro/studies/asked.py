@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from repro import paths
 from repro.claims.evidence.study import Bracket, Comparison, Study
 from repro.errors import RecipeError, nearest
 from repro.recipe import Recipe, load, runs
@@ -46,9 +47,14 @@ class Asked:
         return self.role, self.rung, self.arm, self.factor, self.seed
 
     @property
+    def out(self) -> Path | None:
+        """Where runs that choose a rate lie, apart from others: what compares a recipe's seeds is not to find them."""
+        return paths.runs() / "brackets" if self.role == "bracket" else None
+
+    @property
     def folder(self) -> Path:
         """Where it lies: studies that ask for the same run share it."""
-        return runs.folder(self.recipe, self.seed)
+        return runs.folder(self.recipe, self.seed, self.out)
 
     @property
     def name(self) -> str:
@@ -60,7 +66,8 @@ class Asked:
     def command(self) -> tuple[str, ...]:
         """What follows ``python -m``."""
         seed = ("--seed", str(self.seed)) if self.seed else ()
-        return "repro", "run", self.recipe.name, *self.overrides, *seed
+        out = ("--out", str(self.out)) if self.out else ()
+        return "repro", "run", self.recipe.name, *self.overrides, *seed, *out
 
 
 @dataclass(frozen=True)

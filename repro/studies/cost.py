@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from repro.claims.evidence import store
-from repro.claims.evidence.pairing import pairs
+from repro.claims.evidence.pairing import OF_STABILITY, pairs
 from repro.claims.evidence.rows import Results
 from repro.claims.evidence.study import Comparison, Study, load, names
 from repro.claims.statistics.noise import pooled
@@ -67,9 +67,15 @@ def detectable(of: Form, comparison: Comparison, noise: Noise) -> float:
 
 
 def measured(of: Form, rung: str, comparison: Comparison) -> Noise | None:
-    """From results of this size that are there: this study's, or else those of others of its family."""
-    groups = list(_differences(of.study, of.name, rung, comparison.measure)) or [
-        group for study in _others(of) for group in _differences(study, of.name, rung, comparison.measure)
+    """From results of this size that are there: this study's, or else those of others of its family.
+
+    None of what is judged by signs and ranks, which no deviation foretells.
+    """
+    if comparison.measure in OF_STABILITY:
+        return None
+    steps = of.run("main", rung, comparison.a, 1.0, 0).recipe.steps
+    groups = list(_differences(of.study, of.name, rung, comparison.measure, steps)) or [
+        group for study in _others(of) for group in _differences(study, of.name, rung, comparison.measure, steps)
     ]
     if not any(len(group) > 1 for group in groups):
         return None
@@ -91,12 +97,13 @@ def _others(of: Form) -> list[Study]:
     return [study for name in names() if name != of.study.name and (study := load(name)).family == of.study.family]
 
 
-def _differences(study: Study, form: str, rung: str, measure: str) -> Iterator[tuple[float, ...]]:
-    """Of the pairs of any two arms that the study compares, where both have the measure."""
+def _differences(study: Study, form: str, rung: str, measure: str, steps: int) -> Iterator[tuple[float, ...]]:
+    """Of the pairs of any two arms that the study compares, where both have the measure and trained as long."""
     results = _found(study.name, form)
+    rows = [row for row in results.rows if row.steps == steps] if results else []
     statements = [each.model_copy(update={"measure": measure}) for each in study.comparisons]
     for each in _once(statements):
-        if differences := pairs(study, form, rung, each, results.rows if results else ()).differences:
+        if differences := pairs(study, form, rung, each, rows).differences:
             yield tuple(differences.values())
 
 

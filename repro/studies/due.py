@@ -11,7 +11,8 @@ from repro.studies.asked import Asked, Form, Key
 def due(of: Form, rows: Iterable[Row], without: Collection[Key] = ()) -> list[Asked]:
     """The runs that can be started now: of an arm without a rate, those of its bracket, else those that are measured.
 
-    Brackets come first, and seeds one after the other, so that a study that is stopped has whole pairs.
+    Brackets come first, and seeds one after the other, so that a study that is stopped has whole pairs. Arms whose best
+    rate is at an edge of all that were tried come last: no verdict is given of them.
 
     Args:
         of: the study.
@@ -21,7 +22,9 @@ def due(of: Form, rows: Iterable[Row], without: Collection[Key] = ()) -> list[As
     rows = tuple(rows)
     there = {key_of(row) for row in rows} | set(without)
     asked = [run for rung, arm in of.places for run in _of_arm(of, rows, rung, arm)]
-    return sorted((run for run in asked if run.key not in there), key=lambda run: (run.role, run.seed))
+    last = at_edges(of, rows)
+    missing = (run for run in asked if run.key not in there)
+    return sorted(missing, key=lambda run: (run.role, (run.rung, run.arm) in last, run.seed))
 
 
 def remaining(of: Form, rows: Iterable[Row]) -> list[Asked]:
@@ -35,6 +38,12 @@ def remaining(of: Form, rows: Iterable[Row]) -> list[Asked]:
 def rate(of: Form, rows: Sequence[Row], rung: str, arm: str) -> Choice | None:
     """The rate of an arm, once its bracket is whole and no wider one is asked for."""
     return None if of.bracket is None or _bracket(of, rows, rung, arm) else chosen(rows, arm, rung)
+
+
+def at_edges(of: Form, rows: Sequence[Row]) -> dict[tuple[str, str], Choice]:
+    """By size and arm, the rates that are at an edge of all that were tried, with no wider one to come."""
+    found = {place: rate(of, rows, *place) for place in of.places}
+    return {place: choice for place, choice in found.items() if choice and choice.at_edge}
 
 
 def wider(choice: Choice, bracket: Bracket) -> float | None:

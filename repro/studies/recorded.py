@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from repro import paths
 from repro.claims.evidence import runs, store
+from repro.claims.evidence.naming import differs, named
 from repro.claims.evidence.rows import Results, Row
 from repro.errors import RecipeError, RunError
 from repro.recipe import fingerprint
 from repro.studies.asked import RATES, Asked, Form
+from repro.training.holding import held
 
 AWAY = ", or move the file and its curves away"
 
@@ -20,8 +24,13 @@ class Recorded:
     A file that was brought from another machine counts: its runs are not made again. What came with the kit does not,
     or a study would end before anything of it had run here.
 
+    What the study names is kept with the first row, and stays: what is named later was not named before it ran.
+
     Args:
         of: the form.
+
+    Attributes:
+        changed: in which points the study as it is asked for is not what the file says was named; nothing if in none.
 
     Raises:
         RecipeError: the file holds runs of other settings.
@@ -30,8 +39,10 @@ class Recorded:
 
     def __init__(self, of: Form) -> None:
         self.of = of
-        self.place = store.place(of.study.name, of.name, paths.runs() / "studies")
-        self.results = store.read(self.place) if self.place.is_file() else Results((), (), place=str(self.place))
+        self.place, now = _place(of), named(of.study, seeds=of.seeds)
+        none = Results((), (), place=str(self.place), planned=now)
+        self.results = store.read(self.place) if self.place.is_file() else none
+        self.changed = differs(self.results.planned, now) if self.results.planned else ""
         if self.results.edited:
             raise RunError(
                 f"{self.place}: {self.results.edited[0]}; nothing is added to numbers that were not measured: put back "
@@ -60,8 +71,23 @@ class Recorded:
             factor=asked.factor,
         )
         curves = (*self.results.curves, runs.curve(asked.folder, row))
-        self.results = Results((*self.rows, row), curves, place=str(self.place))
+        self.results = replace(self.results, rows=(*self.rows, row), curves=curves)
         store.write(self.results, self.place)
+
+
+def alone(of: Form) -> AbstractContextManager[None]:
+    """Keep other processes from the results of a form, while this one adds to them: each would undo the other's rows.
+
+    Raises:
+        RunError: another has begun.
+    """
+    place = _place(of)
+    runs_there = f"study {of.study.name} at {of.name} runs in another process, and both would write {place}"
+    return held(place.with_name(f".{place.stem}.lock"), refusal=f"{runs_there}; dry_run=true shows how far it is")
+
+
+def _place(of: Form) -> Path:
+    return store.place(of.study.name, of.name, paths.runs() / "studies")
 
 
 def is_trained(run: Path) -> bool:
@@ -90,8 +116,13 @@ def refuse_others(of: Form, rows: Iterable[Row], place: Path) -> None:
             raise RecipeError(f"{place} holds runs of {row.arm} at {row.rung}, which {of.study.name} has not{AWAY}")
         asked = of.run(row.role, row.rung, row.arm, row.factor, row.seed)
         if fingerprint(asked.recipe) != row.fingerprint:
-            here = " ".join(word for word in asked.overrides if word.split("=")[0] not in RATES)
-            raise RecipeError(
-                f"{place} holds runs of {row.arm} at {row.rung} with {row.overrides or 'nothing set'}, and asked for "
-                f"is {here or 'nothing set'}: give the same settings{AWAY}"
-            )
+            raise RecipeError(f"{place} holds runs of {row.arm} at {row.rung} {_told_apart(asked, row)}{AWAY}")
+
+
+def _told_apart(asked: Asked, row: Row) -> str:
+    """What makes the run that is asked for another than the one that is there."""
+    here = " ".join(word for word in asked.overrides if word.split("=")[0] not in RATES)
+    if here == row.overrides:
+        now = fingerprint(asked.recipe)
+        return f"of the recipe as it was then ({row.fingerprint}, now {now}): go on at that commit"
+    return f"with {row.overrides or 'nothing set'}, and asked for is {here or 'nothing set'}: give the same settings"

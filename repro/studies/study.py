@@ -14,10 +14,19 @@ from repro.studies.asked import Form, form
 from repro.studies.cost import hours
 from repro.studies.due import remaining
 from repro.studies.queue import Queue
-from repro.studies.recorded import Recorded
+from repro.studies.recorded import Recorded, alone
 from repro.studies.refusals import refuse_misfit, refuse_unlike, refuse_unready
 from repro.studies.submitting import submit as hand_over
-from repro.studies.telling import command, conclude, introduce, stamp, tell_failed, tell_missing
+from repro.studies.telling import (
+    command,
+    conclude,
+    introduce,
+    stamp,
+    tell_changed,
+    tell_edges,
+    tell_failed,
+    tell_missing,
+)
 from repro.studies.watching import Watch
 
 OWN = ("scale", "dry_run", "any_commit")  # settings of the verb; all others are keys of recipes
@@ -62,27 +71,35 @@ def start(name: str, words: Sequence[str], *, seeds: int | None, on: str, submit
     Raises:
         RecipeError: what is asked for cannot be compared, does not fit the machine or is unknown.
         DataError: its data are not prepared.
+        RunError: another process is at it.
         CheckFailed: a run failed; the others were made all the same.
     """
     asked, where = settings(words), machine(on)
     of = form(load(name), asked.scale, asked.overrides, seeds=seeds)
     refuse_unlike(of)
     refuse_misfit(of, where)
-    recorded = Recorded(of)
-    introduce(of, where, recorded.rows, console)
     if asked.dry_run:
+        _introduced(of, where, console)
         return
-    refuse_unready(of, where, submitted=submit)
-    again = command(of, on=on, submit=submit)
-    if submit:
-        hand_over(of, where, recorded, console)
-        failed = 0
-    else:
-        failed = _work(of, where, recorded, again, console)
-    tell_missing(of, recorded.rows, again, console)
-    conclude(of, judge(of.study, of.name, recorded.results, any_commit=asked.any_commit), console)
+    with alone(of):
+        recorded = _introduced(of, where, console)
+        refuse_unready(of, where, submitted=submit)
+        again = command(of, on=on, submit=submit)
+        if submit:
+            hand_over(of, where, recorded, console)
+        failed = 0 if submit else _work(of, where, recorded, again, console)
+        tell_missing(of, recorded.rows, again, console)
+        tell_edges(of, recorded.rows, console)
+        conclude(of, judge(of.study, of.name, recorded.results, any_commit=asked.any_commit), console)
     if failed:
         raise CheckFailed(f"{failed} runs of study {name} failed; `{again}` tries them again")
+
+
+def _introduced(of: Form, machine: Machine, console: Console) -> Recorded:
+    recorded = Recorded(of)
+    introduce(of, machine, recorded.rows, console)
+    tell_changed(recorded.changed, recorded.place, console)
+    return recorded
 
 
 def _work(of: Form, machine: Machine, recorded: Recorded, again: str, console: Console) -> int:
@@ -95,6 +112,7 @@ def _work(of: Form, machine: Machine, recorded: Recorded, again: str, console: C
             watch.close()
             console.print("\nstopped; what has ended is kept, and what has begun goes on from its last step")
             tell_missing(of, recorded.rows, again, console)
+            tell_edges(of, recorded.rows, console)
             stamp(of, console)
             raise
     tell_failed(queue.failed, console)

@@ -59,7 +59,7 @@ def _is_bracket(run: Asked) -> bool:
 
 
 def _hand_over(run: Asked, machine: Machine) -> None:
-    asked = job(run.recipe.name, run.overrides, on=machine.name, seed=run.seed, out=None)
+    asked = job(run.recipe.name, run.overrides, on=machine.name, seed=run.seed, out=run.out)
     write_whole(run.folder / NOTE, f"{slurm.submitted(asked, Path.cwd())}\n")
 
 

@@ -2,21 +2,22 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from repro.claims.evidence.pairing import OF_STABILITY
 from repro.claims.evidence.rows import Row
-from repro.claims.evidence.study import MECHANISM, Comparison
+from repro.claims.evidence.study import MECHANISM, STAMP, Comparison
 from repro.claims.evidence.verdicts import Verdict
 from repro.recipe import Machine
 from repro.recipe.display import duration
 from repro.studies.asked import Asked, Form
 from repro.studies.cost import detectable, hours, noise_of
-from repro.studies.due import remaining
+from repro.studies.due import at_edges, remaining
 
-STAMP = "Mechanism only: at this size it is no evidence about the paper."
 COLOURS = {"supported": "green", "contradicted": "red", "not resolved": "yellow", "not run": "dim"}
 
 
@@ -35,7 +36,16 @@ def introduce(of: Form, machine: Machine, rows: Sequence[Row], console: Console)
 def stamp(of: Form, console: Console) -> None:
     """Say of a form that is too small for anything else that it shows a mechanism."""
     if of.name == MECHANISM:
-        console.print(STAMP, style="bold yellow")
+        console.print(f"{STAMP[0].upper()}{STAMP[1:]}.", style="bold yellow")
+
+
+def tell_changed(changed: str, place: Path, console: Console) -> None:
+    """Say in which points the study is not what was named when its results were begun."""
+    if changed:
+        told = (
+            f"{place} was begun with another plan, and verdicts hold to that one: {changed}; without the file and its"
+        )
+        console.print(Text(f"{told} curves it is begun anew", "yellow"), soft_wrap=True)
 
 
 def _sections(of: Form, machine: Machine, rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
@@ -106,26 +116,25 @@ def _detected(of: Form, rung: str) -> str:
     primary, noise = of.study.primary, noise_of(of, rung, of.study.primary)
     if of.pairs(primary) < 2:
         return "nothing: one pair gives no interval"
+    if primary.measure in OF_STABILITY:
+        n = of.pairs(primary)
+        return f"by signs and ranks: the same sign in all of {n} pairs has a p of {2.0 ** (1 - n):.2g}"
     if noise is None:
         return f"not known: nobody has told how {primary.measure} varies from seed to seed here"
     alike = [each for each in of.study.secondary if each.measure == primary.measure and of.pairs(each) > 1]
     others = {of.pairs(each): detectable(of, each, noise) for each in alike}
-    told = [f"{detectable(of, primary, noise):.2g}{unit(primary)} with {_pairs(of, primary)}"]
+    unit = f" {primary.unit}" if primary.unit else ""
+    told = [f"{detectable(of, primary, noise):.2g}{unit} with {_pairs(of, primary)}"]
     told += [f"{each:.2g} in a secondary comparison with {n}, by Holm's first step" for n, each in others.items()]
     return f"{'; '.join(told)}; in four of five cases, if differences vary by {noise.sd:.2g} ({noise.source})"
 
 
-def unit(comparison: Comparison) -> str:
-    """What its measure is counted in."""
-    return " nats" if comparison.measure.endswith("_loss") else ""
-
-
 def conclude(of: Form, verdicts: Sequence[Verdict], console: Console) -> None:
-    """Print what each comparison came to, and what stood in the way of those that no test decided."""
+    """Print what each comparison came to; of those without interval or p, what they rest on or what is in the way."""
     console.print(_table(of, verdicts))
     by_why = dict[str, list[str]]()
     for verdict in verdicts:
-        if verdict.p_adjusted is None:
+        if verdict.p_adjusted is None or verdict.estimate is None:
             by_why.setdefault(verdict.why, []).append(_where(of, verdict))
     for why, where in by_why.items():
         console.print(Text(f"{', '.join(where)}: {why}"), highlight=False, soft_wrap=True)
@@ -178,6 +187,18 @@ def tell_missing(of: Form, rows: Sequence[Row], again: str, console: Console) ->
         waits = run.role == "main" and (run.rung, run.arm) in choosing
         line = "once its learning rate is chosen" if waits else shlex.join(run.command)
         console.print(f"  {run.name}: {line}", highlight=False, soft_wrap=True, markup=False)
+
+
+def tell_edges(of: Form, rows: Sequence[Row], console: Console) -> None:
+    """Say whose best rate is at an edge of all that were tried."""
+    edges = at_edges(of, rows)
+    if not edges:
+        return
+    who = ", ".join(f"{arm}, {rung} (x{choice.factor:g} of its rate)" for (rung, arm), choice in edges.items())
+    told = (
+        f"at an edge of all rates that were tried, so that their runs come last and no verdict is given of them: {who}"
+    )
+    console.print(Text(told, "yellow"), soft_wrap=True)
 
 
 def tell_failed(failed: Mapping[tuple[str, str, str, float, int], str], console: Console) -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from repro.claims.evidence.rows import Row
 from repro.recipe.display import duration
 from repro.studies.asked import Form, Key
-from repro.studies.due import key_of, rate, remaining
+from repro.studies.due import at_edges, key_of, rate, remaining
 from repro.studies.processes import Arm
 
 MINUTE = 60.0  # seconds between lines where there is no terminal
@@ -66,9 +66,10 @@ class Watch:
     def _line(self, rows: Sequence[Row], arms: Mapping[Key, Arm]) -> str:
         missing = len(remaining(self.of, rows))
         running = [arm for arm in arms.values() if arm.process is not None and arm.seconds is None]
-        failed = sum(bool(arm.failed) for arm in arms.values())
+        failed, edges = sum(bool(arm.failed) for arm in arms.values()), len(at_edges(self.of, rows))
         told = [f"{len(rows)} runs done, {len(running)} running, {missing - len(running)} to come"]
         told += [f"{failed} failed"] if failed else []
+        told += [f"{edges} arms at an edge of their rates come last"] if edges else []
         told += [f"{arm.name} at step {arm.step} of {arm.steps}" for arm in running[:1]]
         return f"{'; '.join(told)}; about {duration(self._left(missing, arms))} left"
 
@@ -108,7 +109,8 @@ def _factors(of: Form, rows: Sequence[Row], rung: str, arm: str) -> Iterator[tup
         return
     choice = rate(of, rows, rung, arm)
     tried = sum(row.role == "bracket" and (row.rung, row.arm) == (rung, arm) for row in rows)
-    yield (f"x{choice.factor:g}", choice.factor) if choice else (f"{tried} tried", 1.0)
+    at = f"x{choice.factor:g}{', an edge' if choice.at_edge else ''}" if choice else f"{tried} tried"
+    yield at, choice.factor if choice else 1.0
 
 
 def _cell(key: Key, there: Mapping[Key, Row], arms: Mapping[Key, Arm]) -> str:

@@ -65,15 +65,16 @@ def type_ii(second: Column = np.square) -> Finding:
     return Finding(
         id="type-ii",
         place="Section 2, Type I and II",
-        claim="The two types of polynomial composition have equivalent expressivity, in networks of enough layers.",
+        claim="ReLU squared, of Type I, is a network of Type II units: an example of their equivalent expressivity.",
         holds=deeper < EXACT,
         as_stated=residual < EXACT and deeper < EXACT,
         measured=(
             f"ReLU squared is of Type I. Of Type II units of order {ORDER} with their kink at 0, in one layer, the "
             f"best by least squares on [-1, 1] is up to {residual:.3f} off; two, ReLU and then ReLU(x^2), {deeper:g}."
         ),
-        differs=f"Layer by layer the types are not equivalent: {residual:.3f} is left, and one more layer is needed.",
-        key=f"one layer is {residual:.3f} off, two {deeper:g}",
+        differs=f"Stated of the types, layer for layer: {residual:.3f} is left, and one more layer is needed. One "
+        "function is no equivalence, and the other direction is not looked at.",
+        key=f"ReLU squared of Type II units: one layer is {residual:.3f} off, two {deeper:g}",
         numbers={"residual_of_one_layer": residual, "residual_of_two": deeper},
     )
 

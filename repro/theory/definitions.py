@@ -43,10 +43,12 @@ def polycom(kind: str, rho: str, order: int) -> nn.Module:
 
 def equation_1(make: Make = polycom) -> Finding:
     """Both types of composition, around each inner function that the paper names."""
-    x = points(5, 7)
+    normal = Normal()
+    x = normal(5, 7)
     cases = list(itertools.product(("I", "II"), INNER, ORDERS))
-    off = max(_off(make(*case), _expanded(*case), x) for case in cases)
-    checked = all(_has_its_gradient(make(kind, rho, 3)) for kind, rho in itertools.product(("I", "II"), INNER))
+    off = max(_off(make(*case), _expanded(*case), x, normal) for case in cases)
+    kinds = itertools.product(("I", "II"), INNER)
+    checked = all(_has_its_gradient(make(kind, rho, 3), normal) for kind, rho in kinds)
     return Finding(
         id="equation-1",
         place="Eq. 1",
@@ -68,16 +70,17 @@ def equation_1(make: Make = polycom) -> Finding:
 
 def equation_2(make: Callable[[int], nn.Module] = PolyReLU) -> Finding:
     """PolyReLU, and its constant term left of zero."""
-    x = points(40, 25)
-    off = max(_off(make(order), _expanded("I", "relu", order), x) for order in ORDERS)
+    normal = Normal()
+    x = normal(40, 25)
+    off = max(_off(make(order), _expanded("I", "relu", order), x, normal) for order in ORDERS)
     module = make(3)
-    a = drawn(module)
+    a = drawn(module, normal)
     left = float((module(-x.abs()).detach() - a[0]).abs().max())
     return Finding(
         id="equation-2",
         place="Eq. 2",
         claim="PolyReLU is sum a_i max(x, 0)^i, with a_0 also where x <= 0.",
-        holds=off < EXACT and left == 0 and _has_its_gradient(make(3)),
+        holds=off < EXACT and left == 0 and _has_its_gradient(make(3), normal),
         measured=f"Modules of orders {ORDERS[0]} to {ORDERS[-1]} are within {off:.0e} of the sum at {x.numel()} "
         f"points, in float64; at x <= 0 the module is {left:g} off a_0.",
         key=f"within {off:.0e} of the sum",
@@ -87,7 +90,8 @@ def equation_2(make: Callable[[int], nn.Module] = PolyReLU) -> Finding:
 
 def polynorm_rms(widths: Sequence[int] = (4, 64, 2048, 8256), norm: str = "l2") -> Finding:
     """PolyNorm as it was trained, next to Eq. 3."""
-    ratios = [_ratio(width, norm) for width in widths]
+    normal = Normal()
+    ratios = [_ratio(normal(3, width), norm) for width in widths]
     off = max(abs(ratio / math.sqrt(width) - 1) for ratio, width in zip(ratios, widths, strict=True))
     return Finding(
         id="polynorm-rms",
@@ -125,16 +129,22 @@ def initial(kinds: Sequence[Callable[[int], nn.Module]] = (PolyReLU, PolyNorm)) 
     )
 
 
-def points(*shape: int) -> Tensor:
-    """Normal numbers in float64, the same each time."""
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(SEED))
+class Normal:
+    """Normal numbers in float64 for one finding: the same each time that it is computed, and never the same twice."""
+
+    def __init__(self) -> None:
+        self._generator = torch.Generator().manual_seed(SEED)
+
+    def __call__(self, *shape: int) -> Tensor:
+        """Those that come next."""
+        return torch.randn(*shape, dtype=torch.float64, generator=self._generator)
 
 
-def drawn(module: nn.Module) -> Tensor:
+def drawn(module: nn.Module, normal: Normal) -> Tensor:
     """New coefficients of a module, which is float64 from here on."""
     coeff = module.double().get_parameter("coeff")
     with torch.no_grad():
-        coeff.copy_(points(len(coeff)))
+        coeff.copy_(normal(len(coeff)))
     return coeff.detach()
 
 
@@ -151,17 +161,17 @@ def _expanded(kind: str, rho: str, order: int) -> Callable[[Tensor, Tensor], Ten
     return value
 
 
-def _off(module: nn.Module, truth: Callable[[Tensor, Tensor], Tensor], x: Tensor) -> float:
+def _off(module: nn.Module, truth: Callable[[Tensor, Tensor], Tensor], x: Tensor, normal: Normal) -> float:
     """How far a module is from the truth, beside the size of what it computes."""
-    a = drawn(module)
+    a = drawn(module, normal)
     with torch.no_grad():
         y = truth(x, a)
         return float(((module(x) - y).abs() / (1 + y.abs())).max())
 
 
-def _has_its_gradient(module: nn.Module) -> bool:
+def _has_its_gradient(module: nn.Module, normal: Normal) -> bool:
     """Whether finite differences agree, of the input and of every parameter."""
-    drawn(module)
+    drawn(module, normal)
     names, parameters = zip(*module.named_parameters(), strict=True)
 
     def value(x: Tensor, *own: Tensor) -> Tensor:
@@ -169,15 +179,15 @@ def _has_its_gradient(module: nn.Module) -> bool:
         return y
 
     own = [parameter.detach().clone().requires_grad_() for parameter in parameters]
-    return torch.autograd.gradcheck(value, (points(2, 4).requires_grad_(), *own), raise_exception=False)
+    return torch.autograd.gradcheck(value, (normal(2, 4).requires_grad_(), *own), raise_exception=False)
 
 
-def _ratio(width: int, norm: str) -> float:
+def _ratio(x: Tensor, norm: str) -> float:
     """Of PolyNorm by the root mean square over the other, without constant term: the one furthest from sqrt(d)."""
-    x, a = points(3, width), torch.tensor([0, 1, 1, 1], dtype=torch.float64) / 3
+    a = torch.tensor([0, 1, 1, 1], dtype=torch.float64) / 3
     ours, other = (reference.polynorm(x, a, 0.0, each) for each in ("rms", norm))  # type: ignore[arg-type]
     ratios = (ours / other).flatten()
-    return float(ratios[(ratios - math.sqrt(width)).abs().argmax()])
+    return float(ratios[(ratios - math.sqrt(x.shape[-1])).abs().argmax()])
 
 
 def _wrong(kind: Callable[[int], nn.Module], order: int, meta: bool) -> bool:

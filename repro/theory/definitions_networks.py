@@ -13,7 +13,7 @@ from repro.activations import PolyNorm, PolyReLU
 from repro.models import MoE
 from repro.models.ffn import GatedFFN, PlainFFN
 from repro.recipe.table import rows
-from repro.theory.definitions import EXACT, INNER, SEED, Function, drawn, points
+from repro.theory.definitions import EXACT, INNER, SEED, Function, Normal, drawn
 from repro.theory.findings import Finding
 from repro.theory.layers import rationals
 from repro.theory.networks import Affine, Network, Number, total
@@ -28,9 +28,18 @@ def findings() -> list[Finding]:
     return [equation_4(), figure_2(), expert_width(), interactions()]
 
 
-def equation_4(width: Callable[[bool], int] = lambda gated: GATED if gated else PLAIN) -> Finding:
+def small(name: str) -> nn.Module:
+    """The kit's FFN of an activation."""
+    return _kind(name)(6, 12, activations.build(name))
+
+
+def equation_4(
+    width: Callable[[bool], int] = lambda gated: GATED if gated else PLAIN,
+    make: Callable[[str], nn.Module] = small,
+) -> Finding:
     """FFNs of every activation: what they compute, and the parameters of their matrices."""
-    off = max(_ffn_off(name) for name in rows())
+    normal = Normal()
+    off = max(_ffn_off(name, make(name), normal) for name in rows())
     sizes = {name: _matrices(name, width(rows()[name].gated)) for name in rows()}
     smallest, largest = min(sizes.values()), max(sizes.values())
     learned = max(row.parameters for row in rows().values())
@@ -40,7 +49,7 @@ def equation_4(width: Callable[[bool], int] = lambda gated: GATED if gated else 
         claim="An FFN is rho(x W_1) W_2 without biases; activations trade places in it at equal parameters.",
         holds=off < EXACT and smallest == largest,
         measured=(
-            f"The networks of all {len(sizes)} activations of the table are within {off:.0e} of the products written "
+            f"The networks of all {len(sizes)} activations of the table are within {off:.0g} of the products written "
             f"out, in float64. At Table 5's widths, {PLAIN} and {GATED} where there is a gate, their matrices have "
             f"{smallest:,} to {largest:,} parameters; an activation adds {learned} at most."
         ),
@@ -51,10 +60,10 @@ def equation_4(width: Callable[[bool], int] = lambda gated: GATED if gated else 
 
 def figure_2(ffn: Callable[[nn.Module], PlainFFN] | None = None) -> Finding:
     """The stages of the block diagrams, one after the other, next to the modules."""
-    make = ffn or (lambda act: PlainFFN(12, 48, act))
+    make, normal = ffn or (lambda act: PlainFFN(12, 48, act)), Normal()
     stages: dict[str, Function] = {"PolyReLU": INNER["relu"], "PolyNorm": lambda x: x}
-    off = max(_staged(make(kind(3)), stages[kind.__name__]) for kind in (PolyReLU, PolyNorm))
-    called = _called(make(PolyNorm(3)))
+    off = max(_staged(make(kind(3)), stages[kind.__name__], normal) for kind in (PolyReLU, PolyNorm))
+    called = _called(make(PolyNorm(3)), normal)
     return Finding(
         id="figure-2",
         place="Figure 2",
@@ -121,43 +130,56 @@ def _cube(network: Network, z: Affine, cube: Sequence[Number]) -> Affine:
     return network.neuron(z, cube) - network.neuron(-z, cube)
 
 
-def _ffn_off(name: str) -> float:
-    """How far an FFN is from its products, written out."""
+def _kind(name: str) -> type[GatedFFN | PlainFFN]:
+    """The FFN that an activation needs."""
+    return GatedFFN if rows()[name].gated else PlainFFN
+
+
+def _ffn_off(name: str, ffn: nn.Module, normal: Normal) -> float:
+    """How far an FFN is from the products of its matrices and nothing else, written out."""
     act = activations.build(name).double().eval()
-    ffn = (GatedFFN if rows()[name].gated else PlainFFN)(6, 12, act).double().eval()
-    x = points(4, 6)
+    x = normal(4, 6)
     with torch.no_grad():
-        weights = {key: each for key, each in ffn.named_parameters() if key.endswith("_proj.weight")}
+        weights = _weights(ffn.double().eval(), normal)
         down = weights.pop("down_proj.weight")
         first = [x @ weight.mT for weight in weights.values()]
         return float((ffn(x) - act(*first) @ down.mT).abs().max())
 
 
+def _weights(ffn: nn.Module, normal: Normal) -> dict[str, Tensor]:
+    """The matrices of an FFN by name, drawn."""
+    weights: dict[str, Tensor] = {k: each for k, each in ffn.named_parameters() if k.endswith("_proj.weight")}
+    for weight in weights.values():
+        weight.copy_(normal(*weight.shape) / weight.shape[1] ** 0.5)
+    return weights
+
+
 def _matrices(name: str, d_ff: int) -> int:
     """Parameters of an FFN of the paper's dense model, but for the activation's own."""
     with torch.device("meta"):
-        ffn = (GatedFFN if rows()[name].gated else PlainFFN)(D_MODEL, d_ff, nn.Identity())
+        ffn = _kind(name)(D_MODEL, d_ff, nn.Identity())
     return sum(parameter.numel() for parameter in ffn.parameters())
 
 
-def _staged(ffn: PlainFFN, base: Function) -> float:
+def _staged(ffn: PlainFFN, base: Function, normal: Normal) -> float:
     """How far an FFN is from the stages of the diagram."""
-    a, x = drawn(ffn.act_fn), points(5, 12)
+    a, x = drawn(ffn.act_fn, normal), normal(5, 12)
     normalises = isinstance(ffn.act_fn, PolyNorm)
     with torch.no_grad():
-        h = ffn.double().up_proj(x)
+        _weights(ffn.double(), normal)
+        h = ffn.up_proj(x)
         powers = [base(h) ** i for i in range(1, len(a))]
         terms = [INNER["norm"](power) if normalises else power for power in powers]
         mixed = a[0] + sum(a[i] * term for i, term in enumerate(terms, start=1))
         return float((ffn(x) - ffn.down_proj(mixed)).abs().max())
 
 
-def _called(ffn: PlainFFN) -> list[str]:
+def _called(ffn: PlainFFN, normal: Normal) -> list[str]:
     """The parts of an FFN in the order in which they compute."""
     called = list[str]()
     for name, part in ffn.named_children():
         part.register_forward_hook(lambda *_, name=name: called.append(name))
-    ffn.double()(points(2, 12))
+    ffn.double()(normal(2, 12))
     return called
 
 

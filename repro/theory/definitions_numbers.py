@@ -17,7 +17,7 @@ from repro.analysis.overflow import overflows_from
 from repro.analysis.sparsity.neurons import Neurons
 from repro.analysis.sparsity.thresholds import Curve
 from repro.analysis.spectrum import Spectrum
-from repro.theory.definitions import points
+from repro.theory.definitions import Normal
 from repro.theory.findings import Finding
 
 TAU = 0.2  # of CETT, as arXiv 2402.03804 sets it
@@ -80,9 +80,10 @@ def table_4(build: Callable[[str], nn.Module] = activations.build) -> Finding:
 
 def equation_36(rank: Rank = lambda matrix: Spectrum.of(matrix).effective_rank) -> Finding:
     """The effective rank where its answer is known."""
-    matrix, thin = points(12, 20), points(12, 3) @ points(3, 20)
-    turn = torch.linalg.qr(points(12, 12)).Q
-    own, one = rank(matrix), rank(points(12, 1) @ points(1, 20))
+    normal = Normal()
+    matrix, thin = normal(12, 20), normal(12, 3) @ normal(3, 20)
+    turn = torch.linalg.qr(normal(12, 12)).Q
+    own, one = rank(matrix), rank(normal(12, 1) @ normal(1, 20))
     known = {
         "identity of 12": rank(torch.eye(12, dtype=torch.float64)) - 12,
         "rank one": one - 1,
@@ -151,8 +152,8 @@ def overflow(first: Callable[[int, str], float] = overflows_from) -> Finding:
 
 def inactive_neurons(curve: Callable[[Neurons, Tensor], Curve] = lambda own, x: Curve.of([(own, x)])) -> Finding:
     """What leaving out the neurons with the shortest outputs does to a random FFN."""
-    up, down, act = points(96, 24) / 5, points(24, 96) / 10, PolyReLU(3)
-    x = points(64, 24)
+    normal, act = Normal(), PolyReLU(3)
+    up, down, x = normal(96, 24) / 5, normal(24, 96) / 10, normal(64, 24)
     neurons = Neurons((up.float(),), down.float(), act.float().forward)
     with torch.no_grad():
         threshold = curve(neurons, x.float()).largest(TAU)

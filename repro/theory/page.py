@@ -1,17 +1,18 @@
 """What was computed, as a page with its figures, and as JSON for the ledger of claims."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from repro.digests import digest
 from repro.markdown import code, plain, table
 from repro.theory.figures import number
 from repro.theory.findings import Curve, Finding
 
 JSON = "theory.json"
 PAGE = "README.md"
+DIGITS = 16  # of the digest
 READ = 20  # numbers at most that a person reads; of trained networks there are some for each seed
 
 ABOUT = """\
@@ -44,8 +45,7 @@ def verdict(finding: Finding) -> str:
 def as_json(findings: Sequence[Finding], about: Mapping[str, str]) -> str:
     """For programs: every finding with its numbers and curves, what they were made with, and a digest of both."""
     made = {"made_with": dict(about), "findings": [_row(finding) for finding in findings]}
-    digest = hashlib.sha256(json.dumps(made, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
-    return json.dumps(made | {"digest": digest}, indent=1, allow_nan=False) + "\n"
+    return json.dumps(made | {"digest": digest(made, DIGITS)}, indent=1, allow_nan=False) + "\n"
 
 
 def page(findings: Sequence[Finding], about: Mapping[str, str]) -> str:

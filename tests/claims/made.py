@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from repro.claims.evidence import cells
+from repro.claims.evidence.naming import named
 from repro.claims.evidence.rows import Curve, Results, Row
 from repro.claims.evidence.study import Bracket, Comparison, Study
 
@@ -14,12 +15,10 @@ FLOPS_PER_TOKEN = 1e8
 
 
 def comparison(text, *, margin=None, measure="validation_loss"):
-    """Of ``a < b``, ``a > b in measure`` or ``a ~ b``."""
-    statement, _, named = text.partition(" in ")
+    """Of ``a < b``, ``a > b in measure`` or ``a ~ b``, which alone has a margin."""
+    statement, _, of = text.partition(" in ")
     a, says, b = statement.split()
-    if says == "~" and margin is None:
-        margin = 0.005
-    return Comparison(a=a, says=says, b=b, measure=named or measure, margin=margin)
+    return Comparison(a=a, says=says, b=b, measure=of or measure, margin=(margin or 0.005) if says == "~" else None)
 
 
 def study(
@@ -86,6 +85,10 @@ def row(**values):
         "largest_magnitude": None,
         "normalised_rank": None,
         "similarity": None,
+        "overflow_fp16": None,
+        "inactive": None,
+        "loss_at_90": None,
+        "recall": None,
         "largest_stable_factor": None,
         "parameters": 16_909_842,
         "ffn_matrices": 7_077_888,
@@ -159,6 +162,7 @@ def results(
     diverging=(),
     stable=None,
     changed=None,
+    planned=None,
     **values,
 ):
     """Simulated runs of all arms at all sizes of a form.
@@ -174,6 +178,7 @@ def results(
         diverging: pairs of arm and seed whose main run diverged.
         stable: by arm, the largest factor of the sweep that does not diverge; all where none is given.
         changed: by arm, fields of its rows that are set.
+        planned: what was named before they ran; what the study states if None.
         values: of all rows.
     """
     noise = np.random.default_rng(seed)
@@ -187,7 +192,10 @@ def results(
     ]
     of = [diverged(each) if each.role == "main" and (each.arm, each.seed) in set(diverging) else each for each in of]
     own = {"study": study.name, "form": form}
-    return gather([dataclasses.replace(each, **(own | values | (changed or {}).get(each.arm, {}))) for each in of])
+    return gather(
+        [dataclasses.replace(each, **(own | values | (changed or {}).get(each.arm, {}))) for each in of],
+        planned=planned or named(study),
+    )
 
 
 def _brackets(study, form, rung, effects, best):

@@ -12,6 +12,7 @@ from rich.console import Console
 from repro.claims import start
 from repro.claims.compare import compare, read
 from repro.claims.evidence import store
+from repro.claims.statistics.power import smallest_detectable
 from repro.errors import RecipeError, RunError
 from repro.recipe import load
 from tests.claims import made
@@ -24,8 +25,19 @@ METRICS = {"step": 1, "loss": 8.0, "validation_loss": 9.0, "tokens_per_second": 
 def runs(tmp_path):
     """Writes finished runs of an activation's smoke recipe whose validation losses are given by seed."""
 
-    def write(name, losses, *, given=(), finished=True, diverged=(), family="dense", machine=MACHINE, **versions):
-        recipe = load(f"{family}-smoke-{name}", given)
+    def write(
+        name,
+        losses,
+        *,
+        given=(),
+        finished=True,
+        diverged=(),
+        family="dense",
+        scale="smoke",
+        machine=MACHINE,
+        **versions,
+    ):
+        recipe = load(f"{family}-{scale}-{name}", given)
         for seed, values in losses.items():
             folder = tmp_path / name / f"seed-{seed}"
             folder.mkdir(parents=True)
@@ -105,6 +117,14 @@ def test_several_pairs_have_an_interval_and_a_verdict(arm):
     assert compare([arm("mish", noisy), arm("elu", {0: [3.1], 1: [2.9], 2: [3.0]})])[0].verdict == "not resolved"
 
 
+def test_the_verdict_is_by_the_rule_of_studies(arm, monkeypatch):
+    asked = []
+    monkeypatch.setattr("repro.claims.compare.status", lambda *of: asked.append(of) or "supported")
+    (pair,) = compare([arm("relu", HIGHER), arm("gelu", HIGHER)])
+    assert pair.verdict == "supported"
+    assert asked == [(pair.statement, pair.estimate.mean, pair.p_adjusted)]
+
+
 def test_of_several_pairs_p_is_adjusted_for_all(arm):
     pairs = compare([arm("relu", LOWER), arm("gelu", HIGHER), arm("silu", HIGHER)])
     assert [pair.p_adjusted for pair in pairs] == pytest.approx([3 * pairs[0].estimate.p, 3 * pairs[0].estimate.p, 1.0])
@@ -153,11 +173,61 @@ def test_unlike_runs_are_refused_in_a_line(arm, how, why):
     assert "\n" not in str(error.value)
 
 
-def test_another_commit_is_told_and_not_refused_since_both_runs_were_named(runs, capsys):
-    folders = runs("relu", {0: [1.0, 2.0]}), runs("gelu", {0: [2.0, 2.5]}, repro="0.1.0+aaa")
-    assert "are of different commits: 0.1.0+0ce561f, 0.1.0+aaa\n" in told(capsys, *folders)
+@pytest.mark.parametrize(
+    ("commit", "why"),
+    [
+        ("0.1.0+aaa", "seed 0 is of two commits: dense-smoke-relu of 0.1.0+0ce561f, dense-smoke-gelu of 0.1.0+aaa"),
+        ("0.1.0+0ce561f-dirty", "dense-smoke-gelu at seed 0 ran from 0.1.0+0ce561f-dirty, which is no commit"),
+        ("0.1.0", "dense-smoke-gelu at seed 0 ran from 0.1.0, which is no commit that others can look at"),
+    ],
+    ids=["two", "changed files", "unknown"],
+)
+def test_runs_of_other_commits_have_a_difference_and_no_verdict_unless_asked_for(runs, capsys, commit, why):
+    folders = runs("relu", LOWER), runs("gelu", HIGHER, repro=commit)
     (row,) = told(capsys, *folders, as_json=True)
-    assert row["commits"] == ["0.1.0+0ce561f", "0.1.0+aaa"]
+    assert (row["verdict"], row["p_adjusted"], row["difference"]) == (None, None, pytest.approx(-0.0225, abs=1e-6))
+    assert row["why"].startswith(why)
+    said = told(capsys, *folders)
+    assert f"dense-smoke-relu < dense-smoke-gelu: no verdict, since {why}" in said
+    assert "any_commit=true judges them all the same" in said
+    assert "-0.0225 [" in said
+    assert told(capsys, *folders, "any_commit=true", as_json=True)[0]["verdict"] == "supported"
+
+
+def test_a_pair_that_gets_no_verdict_counts_among_the_others_all_the_same(arm):
+    """Who adds arms of another commit does not make it easier for the rest, nor harder."""
+    arms = [arm("relu", LOWER), arm("gelu", HIGHER), arm("silu", HIGHER, repro="0.1.0+aaa")]
+    ours, *others = compare(arms)
+    assert [pair.p_adjusted for pair in others] == [None, None]
+    assert ours.p_adjusted == pytest.approx(3 * ours.estimate.p)
+
+
+def test_what_pairs_would_show_is_at_the_level_that_holm_asks(arm):
+    (alone,) = compare([arm("relu", LOWER), arm("gelu", HIGHER)])
+    among = compare([arm("silu", LOWER), arm("elu", HIGHER), arm("mish", HIGHER)])[0]
+    sd, n = alone.estimate.sd, alone.estimate.n
+    assert alone.smallest_detectable == smallest_detectable(sd, n)
+    assert among.smallest_detectable == smallest_detectable(sd, n, level=0.05 / 3)
+
+
+def test_smoke_runs_are_stamped_and_rates_are_said_to_be_no_brackets(runs, capsys):
+    folders = runs("relu", LOWER), runs("gelu", HIGHER)
+    said = told(capsys, *folders)
+    assert "Mechanism only: at this size it is no evidence about the paper.\n" in said
+    assert said.count("Each recipe has its own learning rate: none was chosen for an arm by a bracket") == 1
+    (row,) = told(capsys, *folders, as_json=True)
+    assert (row["mechanism_only"], len(row["caveats"])) == (True, 2)
+
+
+def test_a_larger_scale_is_not_stamped(arm):
+    (pair,) = compare([arm("relu", {0: [1.0]}, scale="4m"), arm("gelu", {0: [1.0]}, scale="4m")])
+    assert (pair.mechanism_only, len(pair.caveats)) == (False, 1)
+
+
+@pytest.mark.parametrize("word", ["any_comit=true", "any_commit=yes", "any_commit"])
+def test_what_is_set_is_checked(runs, capsys, word):
+    with pytest.raises(RecipeError, match="any_comm"):
+        told(capsys, runs("relu", {0: [1.0]}), runs("gelu", {0: [1.0]}), word)
 
 
 def test_runs_of_one_recipe_on_different_data_are_not_averaged(runs):
@@ -282,6 +352,23 @@ def test_answers_that_are_damaged_are_told_in_a_line(runs):
         compare([read(a), read(a)])
 
 
+def test_a_difference_without_bound_is_null_in_json(tmp_path, monkeypatch, capsys):
+    """Of a magnitude that was not finite, which is judged by signs and ranks."""
+    monkeypatch.chdir(tmp_path)
+    study = made.study(primary="polynorm < polyrelu in largest_magnitude", secondary=())
+    monkeypatch.setattr(start, "names", lambda: ("made",))
+    monkeypatch.setattr("repro.claims.of_study.load", lambda name: study)
+    grown = made.results(study, "10m", {"polynorm": -1.0})
+    rows = [
+        made.dataclasses.replace(row, largest_magnitude=float("inf")) if row.arm == "polyrelu" else row
+        for row in grown.rows
+    ]
+    store.write(made.gather(rows), store.place("made", "10m", store.folders()[0]))
+    (row,) = of_study(capsys, as_json=True)
+    assert (row["by_seed"]["0"], row["verdict"]) == (None, "supported")
+    assert "Infinity" not in json.dumps(row)
+
+
 @pytest.fixture
 def measured(tmp_path, monkeypatch):
     """A study of two forms with results in the current folder."""
@@ -316,9 +403,16 @@ def test_a_study_is_compared_by_its_name(measured, capsys):
     assert [row["mechanism_only"] for row in rows] == [True, True, False, False]
     assert all(rows[0].keys() >= {key} for key in KEYS)
     said = of_study(capsys)
-    assert "made smoke (mechanism only: no evidence about the paper)" in said
+    assert "made smoke (mechanism only: at this size it is no evidence about the paper)" in said
     assert "polynorm < swiglu (primary)" in said
     assert "polynorm < swiglu: not resolved (supported at 10m alone; two sizes have to agree)" in said
+
+
+def test_results_that_were_passed_over_for_the_kits_are_told(measured, monkeypatch, capsys):
+    measured("10m")
+    found = store.find("made", "10m")
+    monkeypatch.setattr(store, "find", lambda *_: made.dataclasses.replace(found, passed_over="mine was passed over"))
+    assert "\nmine was passed over\n" in of_study(capsys)
 
 
 def test_one_form_of_a_study_can_be_asked_for(measured, capsys):
@@ -341,12 +435,12 @@ def test_runs_of_two_commits_are_paired_only_if_asked_for(measured, capsys):
         ((), RunError, "made has no results yet; `repro study made` makes them"),
         (("scale=1b",), RunError, "made has no results at 1b yet; `repro study made scale=1b` makes them"),
         (("scale=10",), RecipeError, "made has no scale '10'. Did you mean '10m'?"),
-        (("any_comit=true",), RecipeError, "takes no 'any_comit=true'. Did you mean 'any_commit'?"),
-        (("any_commit=yes",), RecipeError, "any_commit is 'yes'; expected true or false"),
+        (("any_comit=true",), RecipeError, "compare has no setting 'any_comit'. Did you mean 'any_commit'?"),
+        (("any_commit=yes",), RecipeError, "any_commit=yes: expected true or false"),
         (
             ("dense-smoke-relu",),
             RecipeError,
-            "a study is compared by itself, and takes no 'dense-smoke-relu'. Expected",
+            "a study is compared by itself, and takes no 'dense-smoke-relu'; expected scale=FORM or any_",
         ),
     ],
 )

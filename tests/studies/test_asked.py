@@ -10,7 +10,7 @@ from repro.claims.evidence.study import Bracket, load
 from repro.errors import RecipeError
 from repro.recipe import fingerprint
 from repro.studies.asked import form
-from repro.studies.due import due, key_of, remaining, wider
+from repro.studies.due import at_edges, due, key_of, remaining, wider
 from repro.studies.recorded import refuse_others
 from tests.claims import made
 
@@ -49,7 +49,7 @@ def test_a_form_of_published_rates_asks_for_measured_runs_alone():
 
 def test_a_sweep_measures_every_factor_at_every_seed():
     asked = remaining(form(load("stability"), "smoke", ()), [])
-    assert len(asked) == 4 * (2 * 6 + 3 * 3)
+    assert len(asked) == 4 * (2 * 8 + 3 * 8)
     assert {run.factor for run in asked} == {1, 3, 10, 30}
     assert {run.recipe.optim.lr for run in asked if run.arm == "relu"} == {0.01, 0.03, 0.1, 0.3}
 
@@ -144,6 +144,32 @@ def test_which_factor_follows_beyond_an_edge(losses, following):
     best = min(losses, key=losses.get)
     choice = Choice(best, best, losses, at_edge=best in {min(losses), max(losses)})
     assert wider(choice, Bracket()) == following
+
+
+def test_arms_whose_best_stays_at_an_edge_come_last_since_no_verdict_is_given_of_them():
+    of = form(made.study(seeds=2, secondary_seeds=2), "10m", ())
+    there = rows(of, [run for run in due(of, []) if run.arm != "polynorm"])
+    while edge := [run for run in due(of, there) if (run.arm, run.role) == ("polynorm", "bracket")]:
+        there += rows(of, edge, best=9.0)
+    assert at_edges(of, there).keys() == {("10m", "polynorm")}
+    assert [(run.arm, run.seed) for run in due(of, there)] == [
+        *(("swiglu", 0), ("relu", 0), ("swiglu", 1), ("relu", 1), ("polynorm", 0), ("polynorm", 1))
+    ]
+
+
+def test_an_arm_that_a_wider_bracket_waits_for_is_at_no_edge_yet():
+    of = form(STUDY, "10m", ())
+    assert at_edges(of, rows(of, due(of, []), best=9.0)) == {}
+
+
+def test_runs_that_choose_a_rate_lie_apart_and_are_shared_by_studies():
+    """The bracket's run at the recipe's own rate is of the recipe that is measured: seeds of that are compared."""
+    ours, theirs = (form(load(name), "10m", ()) for name in ("table-1", "figures-6-7"))
+    bracket, measured = (ours.run(role, "10m", "relu", 1.0, seed) for role, seed in (("bracket", 1000), ("main", 0)))
+    assert bracket.folder.relative_to("runs").parts[0] == "brackets"
+    assert measured.folder.relative_to("runs").parts == ("dense-10m-relu", fingerprint(measured.recipe), "seed-0")
+    assert bracket.folder == theirs.run("bracket", "10m", "relu", 1.0, 1000).folder
+    assert bracket.command == (*measured.command, "--seed", "1000", "--out", "runs/brackets")
 
 
 def test_where_all_rates_diverge_smaller_ones_are_tried():

@@ -1,6 +1,7 @@
 """What a study costs and can show, and where that is known from."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -50,10 +51,14 @@ def test_of_measures_that_nobody_has_told_the_noise_of_nothing_is_said(name):
     assert noise_of(of, next(iter(of.study.forms[of.name])), of.study.primary) is None
 
 
-def _write(name, sd, scale="10m"):
+def _write(name, sd, scale="10m", share=1.0):
+    """Results of runs of that share of the study's own steps."""
     study = load(name)
+    of = form(study, scale, ())
+    steps = round(share * of.run("main", scale, study.primary.a, 1.0, 0).recipe.steps)
     results = made.results(study, scale, sd=sd, seeds=40)
-    store.write(results, store.place(name, scale, store.folders()[0]))
+    rows = tuple(replace(row, steps=steps, curve="") for row in results.rows)
+    store.write(replace(results, rows=rows, curves=()), store.place(name, scale, store.folders()[0]))
 
 
 def test_results_that_are_there_tell_the_noise_themselves():
@@ -70,6 +75,12 @@ def test_results_of_another_study_of_the_family_at_this_size_do_as_well():
     assert noise_of(of, "10m", of.study.primary).sd == pytest.approx(0.05, rel=0.2)
     moe = form(load("table-2-3"), "tiny", ())
     assert "guess" in noise_of(moe, "tiny", moe.study.primary).source
+
+
+def test_shorter_runs_tell_nothing_of_this_size():
+    _write("table-1", 0.05, share=0.5)
+    of = form(load("modern"), "10m", ())
+    assert "guess" in noise_of(of, "10m", of.study.primary).source
 
 
 def test_what_is_found_in_four_of_five_cases_is_more_for_a_secondary_comparison():

@@ -161,7 +161,8 @@ def test_a_run_is_trained_and_then_analysed_by_the_machine_of_the_study(monkeypa
         train,
         ("repro", "analyze", str(measured.folder), "parts=weights", "--on", "cpu"),
     )
-    assert (made_ready._arm(bracket).command, made_ready._arm(bracket).then) == (train, ())
+    aside = (*train[:-2], "--out", "runs/brackets", *train[-2:])
+    assert (made_ready._arm(bracket).command, made_ready._arm(bracket).then) == (aside, ())
     assert Path(arm.folder).name == "seed-1"
 
 

@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -172,9 +175,8 @@ def test_a_study_that_is_stopped_early_says_which_runs_wait_for_a_rate(trained):
     with pytest.raises(KeyboardInterrupt):
         study.start("made", ["scale=smoke"], seeds=1, on="cpu", submit=False, console=Console(file=said, width=150))
     assert "  relu, smoke, seed 0: once its learning rate is chosen" in said.getvalue()
-    assert "  relu at 2 times its rate, smoke, seed 1000: repro run dense-smoke-relu optim.lr=0.02 --seed 1000" in (
-        said.getvalue()
-    )
+    command = "repro run dense-smoke-relu optim.lr=0.02 --seed 1000 --out runs/brackets"
+    assert f"  relu at 2 times its rate, smoke, seed 1000: {command}\n" in said.getvalue()
     assert "`repro study made scale=smoke --seeds 1 --on cpu`" in said.getvalue()
 
 
@@ -207,6 +209,25 @@ def test_a_bracket_whose_best_is_at_an_edge_is_widened_and_the_arm_measured_ther
     assert tried == {0.5, 1.0, 2.0, 4.0, 8.0}
     assert {row.factor for row in rows() if (row.role, row.arm) == ("main", "swiglu")} == {8.0}
     assert "polynorm < swiglu: the best learning rate tried is at an edge of the bracket: swiglu (0.08)" in said
+    assert "runs come last and no verdict is given of them: swiglu, smoke (x8 of its rate)" in said
+    assert [arm.name.split(",")[0] for arm in trained.ran[-3:]] == ["swiglu at 8 times its rate"] * 3
+
+
+def test_what_is_judged_by_signs_and_ranks_is_told_before_and_after(trained, monkeypatch):
+    trained.study = made.study(
+        primary="polynorm < relu in largest_magnitude", secondary=(), bracket=False, seeds=6, secondary_seeds=6
+    )
+    row = trained.row
+    grown = {"polynorm": 2.0, "relu": float("inf")}
+    monkeypatch.setattr(
+        recorded.runs,
+        "row",
+        lambda run, **told: made.dataclasses.replace(row(run, **told), largest_magnitude=grown[told["arm"]]),
+    )
+    said = " ".join(run("scale=smoke").split())
+    assert "detects by signs and ranks: the same sign in all of 6 pairs has a p of 0.031" in said
+    assert "supported polynorm < relu in largest_magnitude 0.031 6" in said
+    assert "polynorm < relu in largest_magnitude: polynorm is lower at 6 and higher at 0 of 6 pairs" in said
 
 
 def test_one_seed_runs_and_gives_no_verdict(trained):
@@ -237,8 +258,63 @@ def test_a_run_that_is_trained_and_not_analysed_is_analysed_alone(trained):
 def test_settings_hold_for_all_runs_and_another_set_of_them_is_kept_apart(trained):
     run("scale=smoke", "budget.tokens=64_000")
     assert all("budget.tokens=64000" in arm.command for arm in trained.ran)
-    with pytest.raises(RecipeError, match="holds runs of polynorm at smoke with nothing set, and asked for is nothing"):
+    with pytest.raises(RecipeError, match=r"polynorm at smoke of the recipe as it was then \(\w{8}, now \w{8}\)"):
         run("scale=smoke")
+
+
+def test_what_was_named_before_it_ran_stays_with_the_results_and_another_plan_is_told(trained):
+    run("scale=smoke")
+    before = store.read(Path("runs/studies/made-smoke.csv")).planned
+    trained.study = made.study(seeds=4, secondary_seeds=2, secondary=("polynorm > relu",))
+    said = run("scale=smoke")
+    assert store.read(Path("runs/studies/made-smoke.csv")).planned == before
+    assert "runs/studies/made-smoke.csv was begun with another plan, and verdicts hold to that one: " in said
+    assert "not named then: polynorm > relu" in said
+    assert "3 pairs of polynorm < swiglu were planned, not 4" in said
+    assert "begun with another plan" not in run("scale=10m")
+
+
+OTHER = """
+import sys
+from repro.studies.asked import form
+from repro.studies.recorded import alone
+from tests.claims import made
+with alone(form(made.study(), "smoke", ())):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def another():
+    """A process that is at the smoke of the same study until its input ends."""
+    where = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": os.environ["PATH"]}
+    with subprocess.Popen(
+        [sys.executable, "-c", OTHER], env=where, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.stdin.close()
+
+
+def test_a_study_that_another_process_is_at_is_refused_and_its_rows_stay(trained, another):
+    with pytest.raises(RunError) as error:
+        run("scale=smoke")
+    assert str(error.value) == (
+        "study made at smoke runs in another process, and both would write runs/studies/made-smoke.csv; dry_run=true "
+        "shows how far it is"
+    )
+    assert trained.ran == []
+    assert "named before anything ran" in run("scale=smoke", "dry_run=true")
+    run("scale=10m")
+    assert len(rows("10m")) == ALL
+
+
+def test_once_the_other_process_has_ended_the_study_goes_on(trained, another):
+    another.kill()
+    another.wait()
+    run("scale=smoke")
+    assert len(rows()) == ALL
 
 
 def test_a_file_that_somebody_edited_is_not_added_to(trained):

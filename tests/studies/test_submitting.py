@@ -66,7 +66,8 @@ def test_brackets_are_handed_over_first_and_measured_runs_once_they_have_ended(c
     assert "6 jobs submitted (brackets first, measured runs once they have chosen), 0 in the queue, 0 done" in said
     assert "when they have ended, the same command goes on" in said
     script = (OF.run("bracket", "smoke", "polynorm", 2.0, 1000).folder / "launch.sbatch").read_text()
-    assert "-m repro run dense-smoke-polynorm optim.lr=0.02 --on gpu --seed 1000" in script
+    assert "-m repro run dense-smoke-polynorm optim.lr=0.02 --on gpu --seed 1000 --out " in script
+    assert "/runs/brackets" in script
     end("bracket", [(0.5, 1000), (1.0, 1000), (2.0, 1000)])
     assert "4 jobs submitted (all due), 0 in the queue, 6 done" in handed_over()
 

@@ -25,3 +25,9 @@ def test_one_layer_of_type_ii_is_not_relu_squared_and_two_are():
     assert not found.as_stated
     assert found.numbers["residual_of_one_layer"] == pytest.approx(0.0206, abs=5e-4)
     assert not type_ii(np.abs).holds
+
+
+def test_one_function_is_called_an_example_and_no_equivalence():
+    found = type_ii()
+    assert found.claim.startswith("ReLU squared, of Type I, is a network of Type II units")
+    assert "One function is no equivalence, and the other direction is not looked at." in found.differs

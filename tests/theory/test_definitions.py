@@ -11,9 +11,10 @@ from repro.activations import PolyCom, PolyNorm, PolyReLU
 from repro.analysis import random_matrices
 from repro.analysis.overflow import overflows_from
 from repro.analysis.sparsity.thresholds import Curve
-from repro.models.ffn import PlainFFN
+from repro.models.ffn import GatedFFN, PlainFFN, whole
+from repro.recipe.table import rows
 from repro.theory import definitions, definitions_networks, definitions_numbers
-from repro.theory.definitions import equation_1, equation_2, initial, polynorm_rms
+from repro.theory.definitions import Normal, equation_1, equation_2, initial, polynorm_rms
 from repro.theory.definitions_networks import equation_4, expert_width, figure_2, interactions
 from repro.theory.definitions_numbers import equation_36, inactive_neurons, overflow, shapes, table_4
 
@@ -28,6 +29,40 @@ def test_all_of_them_hold_as_they_are_stated_but_what_is_observed(found):
     assert {name for name, each in found.items() if each.holds is not True} == {"figure-6-shapes"}
     assert found["figure-6-shapes"].holds is None
     assert all(finding.as_stated and finding.key for finding in found.values())
+
+
+def test_no_two_draws_of_a_finding_share_a_number_and_each_finding_begins_anew():
+    normal = Normal()
+    first, second = normal(64), normal(64)
+    assert not set(first.tolist()) & set(second.tolist())
+    assert Normal()(64).equal(first)
+
+
+def test_tokens_are_not_the_weights_of_neurons_nor_are_matrices_each_other():
+    seen = []
+
+    def looked(own, x):
+        seen.extend((own.first[0], own.down, x))
+        return Curve.of([(own, x)])
+
+    inactive_neurons(looked)
+    for i, a in enumerate(seen):
+        for b in seen[i + 1 :]:
+            both = torch.stack([a.flatten()[:1536], b.flatten()[:1536]])
+            assert torch.corrcoef(both)[0, 1].abs() < 4 / 1536**0.5
+
+
+def test_coefficients_of_a_composition_are_not_its_inputs():
+    met = []
+
+    class Looked(PolyReLU):
+        def forward(self, x):
+            met.append(set(x.flatten().tolist()) & set(self.coeff.tolist()))
+            return super().forward(x)
+
+    equation_2(Looked)
+    assert met
+    assert not any(met)
 
 
 class Off(nn.Module):
@@ -82,9 +117,27 @@ def test_widths_that_do_not_match_are_told_with_their_parameters():
     assert unequal.numbers["largest"] - unequal.numbers["smallest"] == 3 * 2048
 
 
-def test_an_ffn_that_leaves_its_activation_out_or_has_a_bias_is_found():
-    assert not figure_2(lambda act: Skipping(12, 48, act)).holds
-    assert figure_2(lambda act: PlainFFN(12, 48, act, nn.Linear)).holds is not False  # a bias is in both
+def ffn(name, matrix=whole):
+    kind = GatedFFN if rows()[name].gated else PlainFFN
+    return kind(6, 12, activations.build(name), matrix)
+
+
+def test_an_ffn_with_biases_is_found():
+    assert equation_4(make=ffn).holds
+    assert not equation_4(make=lambda name: ffn(name, nn.Linear)).holds
+
+
+class Without(PlainFFN):
+    """Leaves its activation out."""
+
+    def forward(self, x):
+        return self.down_proj(self.up_proj(x))
+
+
+def test_an_ffn_that_leaves_its_activation_out_is_found():
+    assert not figure_2(lambda act: Without(12, 48, act)).holds
+    plain = "polynorm"
+    assert not equation_4(make=lambda name: Without(6, 12, nn.Identity()) if name == plain else ffn(name)).holds
 
 
 class Skipping(PlainFFN):

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import pytest
 
+from repro.activations import reference
 from repro.theory import exact
 from repro.theory.algebra import Polynomials
 from repro.theory.exact import equation_3, equations_5_6, lemma_1, theorem_1
@@ -33,8 +34,27 @@ def test_a_second_run_finds_the_same_numbers(found):
 
 
 def test_polynorms_constant_is_one_over_the_root_of_the_width():
-    assert equation_3((4, 16)).numbers == {"constant_at_4": 0.5, "constant_at_16": 0.25}
+    numbers = equation_3((4, 16)).numbers
+    assert {name: numbers[name] for name in ("constant_at_4", "constant_at_16")} == {
+        "constant_at_4": 0.5,
+        "constant_at_16": 0.25,
+    }
     assert "at d = 16 a_0 counts 0.25 of itself" in equation_3((4, 16)).differs
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda x, coeff: coeff[0] / len(x) ** 0.5 + sum(a * x**i for i, a in enumerate(coeff[1:], start=1)),
+        lambda x, coeff: reference.polynorm(x, coeff, eps=0.0, norm="rms"),
+        lambda x, coeff: reference.polynorm(x, coeff, norm="l2") + 1e-9 * x,
+        lambda x, coeff: coeff[0] + reference.polynorm(x, coeff * (coeff != coeff[0]), eps=0.0, norm="l2"),
+    ],
+    ids=["no norm", "root mean square", "slightly off", "a constant of its own"],
+)
+def test_another_sum_than_that_of_normed_powers_is_found(wrong):
+    assert equation_3((4, 16)).holds
+    assert not equation_3((4, 16), wrong).holds
 
 
 def test_a_polynomial_takes_two_neurons_and_one_is_constant_on_a_half_line(found):

@@ -136,6 +136,23 @@ def test_a_ratio_that_is_constant_or_a_squared_logarithm_is_no_logarithm(power):
     assert sobolev.against_relu()[0].holds
 
 
+def test_superior_fails_where_networks_are_the_same_and_would_hold_were_relus_larger_at_every_smoothness():
+    def larger(n, d):
+        true = ratio(n, d)
+        return replace(true, ratios=tuple(2 * each for each in true.ratios))
+
+    (found,) = sobolev.against_relu()
+    assert found.holds
+    assert not found.as_stated
+    assert found.key.startswith("at n = 3 0.42, 0.44, 0.41 ln(1/eps) times as large in one dimension, ")
+    assert found.key.endswith(" in two; at n = 1 1.00 times")
+    assert sobolev.against_relu(larger)[0].as_stated
+
+
+def test_what_a_rate_is_of_stands_beside_it():
+    assert sobolev.theorem_3(1)[0].key == "of sines, error ~ N to the -1.00, -2.00, -3.00"
+
+
 def test_no_logarithm_is_drawn_as_ours_where_the_paper_says_one():
     (found,) = sobolev.against_relu()
     assert [(each.paper, each.ours) for each in found.curves] == [(1, 0), (1, 0), (1, None), (1, None)]

@@ -1,12 +1,19 @@
 """What stands in the way of a comparison, in words: unlike things are not compared."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 
-from repro.claims.evidence.pairing import Pairs, Side
+from repro.claims.evidence.pairing import OF_STABILITY, Pairs, Side
 from repro.claims.evidence.rows import Row
 
-# What a run that diverged has a value of too: of these, divergence is the matter and not a gap.
-OF_STABILITY = {"largest_stable_factor", "skipped_steps", "spikes", "largest_magnitude"}
+ASK = "any_commit=true judges them all the same"
+COMMIT = re.compile(r"[^+]+\+[0-9a-f]+")  # of a version that names one, without changed files
+_OF_BRACKETS = (
+    ("data", "was trained", "on data {}"),
+    ("tokens", "went", "through {} tokens"),
+    ("device", "ran", "on {}"),
+    ("precision", "ran", "in {}"),
+)
 
 
 def not_run(pairs: Pairs) -> str:
@@ -21,7 +28,7 @@ def not_run(pairs: Pairs) -> str:
 def unlike(pairs: Pairs, *, any_commit: bool) -> str:
     """Why the runs must not be compared; nothing if they may be."""
     if not pairs.seeds:
-        return f"{pairs.a.arm} and {pairs.b.arm} have no seed in common"
+        return _no_pair(pairs)
     found = (
         _differ(pairs, "data", "was trained on data {}"),
         _matrices(pairs),
@@ -29,10 +36,30 @@ def unlike(pairs: Pairs, *, any_commit: bool) -> str:
         _differ(pairs, "device", "ran on {}"),
         _differ(pairs, "precision", "ran in {}"),
         *(_recipes(side) for side in pairs.sides),
-        "" if any_commit else _commits(pairs),
         *(_bracket(side) for side in pairs.sides if pairs.bracketed),
+        f"{told}; {ASK}" if not any_commit and (told := commits(pairs)) else "",
     )
     return next(filter(None, found), "")
+
+
+def commits(pairs: Pairs) -> str:
+    """Which seed's runs, or the bracket behind them, are not of one commit that is known; nothing if all are."""
+    if unknown := [row for side in pairs.sides for row in _all(pairs, side) if not COMMIT.fullmatch(row.repro)]:
+        row = unknown[0]
+        return f"{row.arm} at seed {row.seed} ran from {row.repro}, which is no commit that others can look at"
+    for seed in pairs.seeds:
+        found = {row.repro: row.arm for side in reversed(pairs.sides) for row in side.rows([seed])}
+        if len(found) > 1:
+            of = ", ".join(f"{arm} of {commit}" for commit, arm in reversed(found.items()))
+            return f"seed {seed} is of {'two' if len(found) == 2 else len(found)} commits: {of}"
+    return next(filter(None, (_bracket_commits(pairs, side) for side in pairs.sides)), "")
+
+
+def interim(pairs: Pairs) -> str:
+    """How many pairs there are, while planned ones are missing."""
+    if not pairs.seeds or pairs.planned is None or len(pairs.seeds) >= pairs.planned:
+        return ""
+    return f"interim, {len(pairs.seeds)} of {pairs.planned} planned pairs"
 
 
 def gaps(pairs: Pairs) -> str:
@@ -44,7 +71,7 @@ def gaps(pairs: Pairs) -> str:
         return f"no finite {measure}: {lacking}"
     if len(pairs.seeds) == 1:
         return f"one pair, seed {pairs.seeds[0]}: seeds differ among themselves, so one gives no verdict"
-    return ""
+    return f"no test says that two are alike in {measure}" if _no_test(pairs) else ""
 
 
 def edges(pairs: Pairs) -> str:
@@ -58,13 +85,23 @@ def residual(a: int, b: int) -> str:
     return f"{(a / b - 1):+.2%}".replace("%", " %")
 
 
+def _no_pair(pairs: Pairs) -> str:
+    arms = f"{pairs.a.arm} and {pairs.b.arm}"
+    return f"{arms} share no seed that was planned" if pairs.unplanned else f"{arms} have no seed in common"
+
+
+def _all(pairs: Pairs, side: Side) -> list[Row]:
+    """The runs of one arm that a comparison rests on."""
+    return [*side.rows(pairs.seeds), *(side.bracket if pairs.bracketed else ())]
+
+
 def _differ(pairs: Pairs, column: str, verb: str) -> str:
     """Who has which, where there is more than one of it. Of tokens, those of runs that came to their end."""
     values = {
-        getattr(side.runs[seed], column): side.arm
+        getattr(row, column): side.arm
         for side in pairs.sides
-        for seed in pairs.seeds
-        if column != "tokens" or side.runs[seed].diverged_at is None
+        for row in side.rows(pairs.seeds)
+        if column != "tokens" or row.diverged_at is None
     }
     told = (f"{arm} {verb.format(value)}" for value, arm in values.items())
     return f"mixed {column}: {', '.join(told)}" if len(values) > 1 else ""
@@ -78,25 +115,42 @@ def _matrices(pairs: Pairs) -> str:
 
 
 def _recipes(side: Side) -> str:
-    several = {row.fingerprint for row in side.runs.values()}
-    return (
-        f"runs of {side.arm} are of {len(several)} recipes ({', '.join(sorted(several))})" if len(several) > 1 else ""
-    )
-
-
-def _commits(pairs: Pairs) -> str:
-    for seed in pairs.seeds:
-        a, b = (side.runs[seed].repro for side in pairs.sides)
-        if a != b:
-            return f"seed {seed} is of two commits: {pairs.a.arm} of {a}, {pairs.b.arm} of {b}"
-    return ""
+    """Of each rate there is one recipe; that of a bracket's best run is that of the main ones."""
+    best = [row for row in side.bracket if side.choice and row.factor == side.choice.factor]
+    by_factor: dict[float, set[str]] = {}
+    for row in (*side.rows(side.runs), *best):
+        by_factor.setdefault(row.factor, set()).add(row.fingerprint)
+    several = next((found for found in by_factor.values() if len(found) > 1), set())
+    return f"runs of {side.arm} are of {len(several)} recipes ({', '.join(sorted(several))})" if several else ""
 
 
 def _bracket(side: Side) -> str:
+    """A rate is chosen where it is measured: on the same data and budget, and computed alike."""
     if not side.bracket:
         return f"no bracket of {side.arm} has run, so its learning rate is a guess"
-    other = {row.data for row in side.bracket} - {row.data for row in side.runs.values()}
-    return f"the bracket of {side.arm} was trained on other data ({', '.join(sorted(other))})" if other else ""
+    for column, verb, where in _OF_BRACKETS:
+        ours, others = _values(side.runs.values(), column), _values(side.bracket, column)
+        if ours and others - ours:
+            bracket, runs = (where.format(", ".join(sorted(values))) for values in (others - ours, ours))
+            return f"the bracket of {side.arm} {verb} {bracket}, the runs that it is for {runs}"
+    return ""
+
+
+def _values(rows: Iterable[Row], column: str) -> set[str]:
+    """As a person reads them. Of tokens, those of runs that came to their end."""
+    values = (getattr(row, column) for row in rows if column != "tokens" or row.diverged_at is None)
+    return {f"{value:,}" if isinstance(value, int) else value for value in values}
+
+
+def _bracket_commits(pairs: Pairs, side: Side) -> str:
+    ours = {row.repro for row in side.rows(pairs.seeds)}
+    others = {row.repro for row in side.bracket if pairs.bracketed} - ours
+    bracket, runs = (", ".join(sorted(commits)) for commits in (others, ours))
+    return f"the bracket of {side.arm} is of commit {bracket}, the runs that it is for of {runs}" if others else ""
+
+
+def _no_test(pairs: Pairs) -> bool:
+    return pairs.comparison.says == "~" and pairs.comparison.measure in OF_STABILITY
 
 
 def _listed(pairs: Pairs, lacks: Callable[[Row], bool]) -> str:

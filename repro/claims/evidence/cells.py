@@ -1,10 +1,9 @@
 """Values as the cells of a CSV, read back equal to the bit, and their digests, by which an edit shows."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args, get_type_hints
 
+from repro import digests
 from repro.claims.evidence.rows import Curve, Row
 
 LENGTH = 12  # hexadecimal characters: a slip of the hand shows; who wants to deceive can compute it anew
@@ -68,7 +67,7 @@ def curve_digest(curve: Curve) -> str:
 
 def digest_of(content: object) -> str:
     """Of anything that JSON holds."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:LENGTH]
+    return digests.digest(content, LENGTH)
 
 
 def _text(value: Any, kind: type) -> str:

@@ -1,6 +1,7 @@
 """What a run measured as a row of numbers: read from its folder, kept in a CSV that shows if it was edited."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,12 @@ class Row:
         normalised_rank: mean over layers of the FFN matrices' effective rank over a random matrix's, where
             ``repro analyze`` has looked.
         similarity: mean cosine of the residual stream of two layers, off the diagonal, likewise.
+        overflow_fp16: of the inputs of the activation that is worst, the share whose highest power leaves float16,
+            likewise; 0 where it takes no power that does.
+        inactive: share of neurons whose leaving out loses a fifth of the FFN's output (CETT 0.2), mean over layers,
+            likewise.
+        loss_at_90: nats more with 90 % of neurons left out by the length of what they add, likewise.
+        recall: share of active neurons that a small predictor names, mean over layers, likewise.
         largest_stable_factor: None in a CSV; of a sweep, filled in when it is read.
         parameters, ffn_matrices: counted; ffn_matrices those in FFN matrices alone.
         flops: of the whole run.
@@ -55,6 +62,10 @@ class Row:
     largest_magnitude: float | None
     normalised_rank: float | None
     similarity: float | None
+    overflow_fp16: float | None
+    inactive: float | None
+    loss_at_90: float | None
+    recall: float | None
     largest_stable_factor: float | None
     parameters: int
     ffn_matrices: int | None
@@ -96,6 +107,21 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Named:
+    """What a study stated before the first run of a form had ended.
+
+    Attributes:
+        primary: the statement of its primary comparison, with the margin if it has one.
+        pairs: how many were planned, of each comparison, by its statement.
+        setups: a digest of what each arm was, and of how its learning rate was to be chosen.
+    """
+
+    primary: str
+    pairs: Mapping[str, int]
+    setups: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Results:
     """Of one form of a study.
 
@@ -104,10 +130,13 @@ class Results:
         curves: of the same runs, as far as they are kept.
         edited: runs whose row or curve is not what was written, in words.
         place: the file they are from.
+        planned: what was named before; None where that was not kept.
+        passed_over: which other file of the same form was left alone, and why; nothing if there is none.
     """
 
     rows: tuple[Row, ...]
     curves: tuple[Curve, ...]
     edited: tuple[str, ...] = ()
     place: str = ""
-    missing: tuple[str, ...] = field(default=())
+    planned: Named | None = None
+    passed_over: str = ""

@@ -1,20 +1,18 @@
 """A run of a study as its row and its curve, from its folder alone."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from repro.claims.evidence import cells, series
 from repro.claims.evidence.kept import Kept, damages, read_run
+from repro.claims.evidence.looked import looked_at
 from repro.claims.evidence.rows import Curve, Row
 from repro.recipe import Recipe, fingerprint
 from repro.recipe.counting import count, per_image, per_token
 from repro.recipe.images import ImageRecipe
-from repro.recipe.runs import read_metrics
-from repro.recipe.schema import DecoderRecipe, LanguageRecipe
+from repro.recipe.schema import LanguageRecipe
 
 POINTS = 60  # of a curve that is kept
 
@@ -41,7 +39,7 @@ def row(run: Path, *, study: str, form: str, rung: str, role: str, arm: str, fac
             curve="",
             **_trained(kept),
             **_came_to(kept),
-            **_looked_at(run, kept.recipe),
+            **looked_at(run, kept.recipe),
             **_counted(kept),
             **_from(kept),
         )
@@ -108,34 +106,6 @@ def _came_to(kept: Kept) -> dict[str, Any]:
         "largest_magnitude": series.largest(series.logged(kept.metrics, "largest_magnitude")),
         "largest_stable_factor": None,
     }
-
-
-def _looked_at(run: Path, recipe: Recipe) -> dict[str, Any]:
-    """What ``repro analyze`` found, where it has looked: of FFNs and residual streams, so of decoders."""
-    ranks, streams = (run / "analysis" / f"{name}.csv" for name in ("weights", "similarity"))
-    decoder = isinstance(recipe, DecoderRecipe)
-    return {
-        "normalised_rank": _rank(_newest(ranks)) if decoder and ranks.is_file() else None,
-        "similarity": _similarity(_newest(streams)) if decoder and streams.is_file() else None,
-    }
-
-
-def _newest(path: Path) -> list[dict[str, str]]:
-    rows = read_metrics(path)
-    last = max(int(row["step"]) for row in rows)
-    return [row for row in rows if int(row["step"]) == last]
-
-
-def _rank(rows: Iterable[dict[str, str]]) -> float:
-    """A layer counts once, however many matrices it has."""
-    layers: dict[str, list[float]] = {}
-    for row in rows:
-        layers.setdefault(row["layer"], []).append(float(row["normalised_rank"]))
-    return mean(mean(ranks) for ranks in layers.values())
-
-
-def _similarity(rows: Iterable[dict[str, str]]) -> float:
-    return next(float(row["mean"]) for row in rows if (row["name"], row["tokens"]) == ("stream", "all"))
 
 
 def _counted(kept: Kept) -> dict[str, Any]:

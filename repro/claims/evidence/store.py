@@ -2,18 +2,21 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from repro import paths
 from repro.claims.evidence import cells
 from repro.claims.evidence.cells import Cells
-from repro.claims.evidence.rows import Curve, Results, Row
+from repro.claims.evidence.rows import Curve, Named, Results, Row
 from repro.errors import RunError
 from repro.paths import write_whole
 
 DIGEST = "digest"
 COLUMNS = (*cells.ROW, DIGEST)
+TOTAL, NAMED = COLUMNS[:2]  # of the last line: how many runs there are, and what was named before they ran
 CURVES = "curves"  # the end of the name of the file beside, so no form is called so
 
 
@@ -33,13 +36,28 @@ def folders() -> tuple[Path, ...]:
 
 
 def find(study: str, form: str) -> Results | None:
-    """The results of one form, from the first folder that has any.
+    """The results of one form.
+
+    Those of the current folder, unless the kit's have more main runs: what has just begun hides nothing that is whole.
 
     Raises:
-        RunError: the file is damaged.
+        RunError: a file is damaged.
     """
-    files = [file for folder in folders() if (file := place(study, form, folder)).is_file()]
-    return read(files[0]) if files else None
+    found = [read(file) for folder in folders() if (file := place(study, form, folder)).is_file()]
+    if not found:
+        return None
+    most = max(found, key=_mains)
+    return replace(most, passed_over=_passed_over(most, found[0]))
+
+
+def _mains(results: Results) -> int:
+    return sum(row.role == "main" for row in results.rows)
+
+
+def _passed_over(taken: Results, first: Results) -> str:
+    if taken is first:
+        return ""
+    return f"{first.place} was passed over: of measured runs it has {_mains(first)}, and {taken.place} {_mains(taken)}"
 
 
 def forms(study: str) -> tuple[str, ...]:
@@ -49,7 +67,7 @@ def forms(study: str) -> tuple[str, ...]:
 
 
 def write(results: Results, path: Path) -> None:
-    """Write rows and curves, each file whole; the last line says how many runs there are.
+    """Write rows and curves, each file whole; the last line says how many runs there are, and what was named before.
 
     Raises:
         RunError: they are from a file that was edited, and would go into this one as if they had been measured.
@@ -62,7 +80,7 @@ def write(results: Results, path: Path) -> None:
     points = (point for curve in results.curves for point in cells.of_curve(curve))
     write_whole(curves_beside(path), _csv((*cells.WHO, *cells.POINT), points))
     rows = [cells.of_row(row) | {DIGEST: cells.digest(row)} for row in results.rows]
-    write_whole(path, _csv(COLUMNS, [*rows, _total([row[DIGEST] for row in rows])]))
+    write_whole(path, _csv(COLUMNS, [*rows, _total([row[DIGEST] for row in rows], _told(results.planned))]))
 
 
 def read(path: Path) -> Results:
@@ -72,12 +90,14 @@ def read(path: Path) -> Results:
         RunError: the file cannot be read, lacks a column, or has a cell that holds no value of its column.
     """
     header, lines = _lines(path)
-    total = lines.pop() if lines and lines[-1][COLUMNS[0]].startswith("#") else {}
+    total = lines.pop() if lines and lines[-1][TOTAL].startswith("#") else {}
     rows = [_row(path, number, line) for number, line in enumerate(lines, start=2)]
-    edited = [_named(row, "row") for row, line in zip(rows, lines, strict=True) if line[DIGEST] != cells.digest(row)]
+    edited = [
+        _not_as_written(row, "row") for row, line in zip(rows, lines, strict=True) if line[DIGEST] != cells.digest(row)
+    ]
     edited += _of_the_whole(header, [line[DIGEST] for line in lines], total)
     curves, lost = _curves(curves_beside(path), rows)
-    return Results(tuple(rows), curves, tuple(edited + lost), str(path))
+    return Results(tuple(rows), curves, tuple(edited + lost), str(path), _named(total.get(NAMED, "")))
 
 
 def _of_the_whole(header: Sequence[str], digests: Sequence[str], total: Mapping[str, str]) -> list[str]:
@@ -85,13 +105,13 @@ def _of_the_whole(header: Sequence[str], digests: Sequence[str], total: Mapping[
     found = []
     if tuple(header) != COLUMNS:
         found.append("its columns are not those that were written, or in another order")
-    expected = _total(digests)
+    expected = _total(digests, total.get(NAMED, ""))
     if not total:
         found.append("its last line, which says how many runs there are, is gone")
-    elif total[COLUMNS[0]] != expected[COLUMNS[0]]:
-        found.append(f"it holds {len(digests)} runs, and its last line says {total[COLUMNS[0]].strip('# ')}")
+    elif total[TOTAL] != expected[TOTAL]:
+        found.append(f"it holds {len(digests)} runs, and its last line says {total[TOTAL].strip('# ')}")
     elif total[DIGEST] != expected[DIGEST]:
-        found.append("its runs are not those that were written, or in another order")
+        found.append("its runs, or what was named before them, are not those that were written, or in another order")
     return found
 
 
@@ -105,9 +125,11 @@ def _curves(path: Path, rows: Sequence[Row]) -> tuple[tuple[Curve, ...], list[st
     points: dict[tuple[str, ...], list[Cells]] = {}
     for line in _lines(path)[1]:
         points.setdefault(tuple(line.get(name, "") for name in cells.WHO), []).append(line)
-    curves = [_curve(path, row, points.get(_who(row), [])) for row in with_one]
+    curves = [_curve(path, row, points.get(_key(row), [])) for row in with_one]
     pairs = zip(with_one, curves, strict=True)
-    return tuple(curves), [_named(row, "curve") for row, curve in pairs if cells.curve_digest(curve) != row.curve]
+    return tuple(curves), [
+        _not_as_written(row, "curve") for row, curve in pairs if cells.curve_digest(curve) != row.curve
+    ]
 
 
 def _curve(path: Path, row: Row, points: Sequence[Cells]) -> Curve:
@@ -117,7 +139,7 @@ def _curve(path: Path, row: Row, points: Sequence[Cells]) -> Curve:
         raise _damaged(path, error) from None
 
 
-def _who(row: Row) -> tuple[str, ...]:
+def _key(row: Row) -> tuple[str, ...]:
     written = cells.of_row(row)
     return tuple(written[name] for name in cells.WHO)
 
@@ -129,13 +151,28 @@ def _row(path: Path, number: int, line: Cells) -> Row:
         raise _damaged(path, error, f" in line {number}") from None
 
 
-def _named(row: Row, what: str) -> str:
+def _not_as_written(row: Row, what: str) -> str:
     return f"the {what} of {row.arm} at {row.rung}, seed {row.seed}, learning rate {row.lr:g}, is not what was written"
 
 
-def _total(digests: Sequence[str]) -> Cells:
+def _total(digests: Sequence[str], named: str) -> Cells:
+    """The last line."""
     empty = dict.fromkeys(COLUMNS, "")
-    return empty | {COLUMNS[0]: f"# {len(digests)} runs", DIGEST: cells.digest_of(list(digests))}
+    whole = cells.digest_of([*digests, named] if named else list(digests))
+    return empty | {TOTAL: f"# {len(digests)} runs", NAMED: named, DIGEST: whole}
+
+
+def _told(named: Named | None) -> str:
+    return json.dumps(asdict(named)) if named else ""
+
+
+def _named(text: str) -> Named | None:
+    """None where nothing was kept, or what was is no longer it, which the digest tells."""
+    try:
+        kept = json.loads(text)
+        return Named(kept["primary"], dict(kept["pairs"]), dict(kept["setups"]))
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _csv(columns: Sequence[str], lines: Iterable[Mapping[str, str]]) -> str:

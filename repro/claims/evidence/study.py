@@ -14,7 +14,9 @@ from repro.recipe.reading import place, read_once
 from repro.recipe.schema import Section
 
 MECHANISM = "smoke"  # the form that a CPU finishes in minutes: it shows that a mechanism is there, and no more
+STAMP = "mechanism only: at this size it is no evidence about the paper"  # on whatever is told of that form
 SAYS = {"<": "is lower than", ">": "is higher than", "~": "is like"}
+SIZES = ("model.d_model", "model.n_layers", "model.d_ff", "model.experts", "model.width", "model.blocks")
 MEASURES = tuple(field.name for field in fields(Row) if field.type == float | None)
 Factors = Annotated[tuple[PositiveFloat, ...], Field(strict=False)]
 
@@ -43,6 +45,11 @@ class Comparison(Section):
         """Such as ``polynorm < swiglu``; the measure where it is not the loss."""
         of = "" if self.measure == "validation_loss" else f" in {self.measure}"
         return f"{self.a} {self.says} {self.b}{of}"
+
+    @property
+    def unit(self) -> str:
+        """What its measure is counted in; nothing where that is no unit."""
+        return "nats" if "loss" in self.measure.split("_") else ""
 
     @model_validator(mode="after")
     def _can_be_judged(self) -> "Comparison":
@@ -123,6 +130,14 @@ class Study(Section):
     def default(self) -> str:
         """The form that is meant where none is named: the smallest that says something of the paper."""
         return next((form for form in self.forms if form != MECHANISM), MECHANISM)
+
+    def size(self, form: str, rung: str) -> str:
+        """What a rung counts as: its scale, or its own name where what it sets makes the model another size.
+
+        So rungs of one scale that bound ranks are one size, and a scale made narrower is another.
+        """
+        of = self.forms[form][rung]
+        return rung if of.set.keys() & SIZES else of.scale
 
     def bracket_at(self, form: str) -> Bracket | None:
         """How rates are chosen at a form; None where each arm has its recipe's own."""

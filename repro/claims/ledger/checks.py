@@ -5,13 +5,19 @@ from typing import TypeVar
 
 from repro.claims.evidence.ran import Judged
 from repro.claims.ledger import findings, studied
-from repro.claims.ledger.arithmetic import CHECKS, configurations
+from repro.claims.ledger.arithmetic import CHECKS
 from repro.claims.ledger.claims import PLACE, Check, Claim, ledger
+from repro.claims.ledger.kinds import of_arithmetic
 from repro.claims.ledger.measured import READINGS
-from repro.claims.ledger.outcome import HERE, PRINTED, Decided, Outcome
+from repro.claims.ledger.outcome import DRAWN, HERE, PRINTED, Decided, Outcome
 from repro.errors import RecipeError, ReproError, nearest
 
 V = TypeVar("V")
+SOURCES = {
+    HERE: "recipes/, beside data/published",
+    PRINTED: "data/published, as the paper prints it",
+    DRAWN: "data/published/curves.csv, digitised from the official drawings",
+}
 
 
 def outcomes(judged: Judged | None = None) -> list[Outcome]:
@@ -44,7 +50,7 @@ class Deciding:
         if check.measured:
             return _known(check.measured, READINGS, "reading")()
         if check.study and check.comparison:
-            return self.studies.decided(check.study, check.comparison)
+            return self.studies.decided(check.study, (check.comparison, *check.also), rungs=check.rungs)
         return Decided("not run", "", f"needs {check.needs}", "")
 
 
@@ -60,10 +66,8 @@ def _outcome(claim: Claim, decide: Deciding) -> Outcome:
 
 def _printed(name: str) -> Decided:
     answer = _known(name, CHECKS, "arithmetic")()
-    status = findings.STATUS[answer.holds]
-    if name in configurations.CHECKS:
-        return Decided(status, HERE, answer.measured, "recipes/, beside data/published")
-    return Decided(status, PRINTED, answer.measured, "data/published, as the paper prints it")
+    kind = of_arithmetic(name)
+    return Decided(findings.STATUS[answer.holds], kind, answer.measured, SOURCES[kind])
 
 
 def _known(name: str, there: Mapping[str, Callable[[], V]], what: str) -> Callable[[], V]:

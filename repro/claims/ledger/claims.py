@@ -25,12 +25,14 @@ class Published(Section):
 
     Attributes:
         text: the numbers with their unit, as printed.
-        rounding: half of the last printed digit, in the same unit; null where nothing is a number.
+        rounding: half of the last printed digit, in the same unit; null where nothing is a number, and of counts.
+        cut: whether digits beyond the last were left out, and not rounded: then it is up to a whole last digit more.
         seeds: how many runs each number is of; null where the paper does not say.
     """
 
     text: str
     rounding: float | None = None
+    cut: bool = False
     seeds: int | None = None
 
 
@@ -39,10 +41,12 @@ class Check(Section):
 
     Attributes:
         finding: the id of a finding of ``repro theory``.
-        words: of a finding, whose statement: the ``paper``'s to the letter, or, where that fails by a condition or a
-            factor, what is left once that is ``mended``.
+        words: of a finding, whose statement the claim has: the ``paper``'s to the letter, or, where that fails by a
+            condition or a factor, what is left once that is ``mended``; of null it is told beside it.
         arithmetic: the name of a computation on the published numbers and on recipes.
         study: a study's name, with ``comparison``, the text of one of its comparisons.
+        also: further ones, where a claim states several things: all of them have to hold.
+        rungs: those of the study's sizes that the claim is about; all where none is named.
         measured: the name of a reading of the benchmarks' rows.
         needs: why nothing here decides it, such as ``full scale``.
     """
@@ -52,6 +56,8 @@ class Check(Section):
     arithmetic: str | None = None
     study: str | None = None
     comparison: str | None = None
+    also: Words = ()
+    rungs: Words = ()
     measured: str | None = None
     needs: str | None = None
 
@@ -64,9 +70,10 @@ class Check(Section):
     def _one(self) -> "Check":
         given = sum(getattr(self, kind) is not None for kind in KINDS)
         paired = (self.study is None) == (self.comparison is None) and (self.finding or not self.words)
-        if given != 1 or not paired:
+        if given != 1 or not paired or (not self.study and (self.also or self.rungs)):
             raise ValueError(
-                "check has to be one of finding (with words), arithmetic, study with comparison, measured and needs"
+                "check has to be one of finding (with words), arithmetic, study with comparison (and also, rungs), "
+                "measured and needs"
             )
         return self
 

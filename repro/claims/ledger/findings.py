@@ -1,6 +1,5 @@
 """What `repro theory` found, as its JSON has it."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +10,12 @@ from repro import paths
 from repro.claims.evidence.verdicts import Status
 from repro.claims.ledger.outcome import HERE, Decided
 from repro.claims.ledger.places import named
+from repro.digests import digest
 from repro.errors import ReproError
 
 NAME = "theory.json"
 COMMAND = "repro theory"
-
+DIGITS = 16  # of the digest of all that the file holds beside it
 
 STATUS: Mapping[bool, Status] = {True: "supported", False: "contradicted"}
 
@@ -35,14 +35,17 @@ class Theory:
     lacking: str = ""
 
     def decided(self, name: str, *, words: str | None) -> Decided:
-        """What a finding comes to: of ``words="paper"`` the statement to the letter, else the mended one."""
+        """What a finding comes to: of ``words="paper"`` the statement to the letter, else the mended one.
+
+        With ``words="mended"`` the claim itself is stated as it was mended.
+        """
         found = self.findings.get(name)
         if found is None or found["holds"] is None:
             return Decided("not run", "", self._without(name), "")
         mended = found["holds"] and not found["as_stated"]
         if mended and words == "paper":
             return Decided("contradicted", HERE, f"{found['key']}; holds only once it is mended", self.source)
-        measured = f"{found['key']}; holds once it is mended" if mended else found["key"]
+        measured = f"{found['key']}; holds once it is mended" if mended and not words else found["key"]
         return Decided(STATUS[found["holds"]], HERE, measured, self.source)
 
     def _without(self, name: str) -> str:
@@ -86,16 +89,11 @@ def _read(file: Path) -> Theory:
         about = f"{named(file)}: {made['repro']}, {made['device']}, {made['date']}"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _wrong(file, f"cannot be read ({type(error).__name__})") from None
-    if written != digest(tree):
+    if written != digest(tree, DIGITS):
         raise _wrong(file, "is not what was written: its digest differs")
     if not complete:
         raise _wrong(file, "lacks what a finding has")
     return Theory(findings, about)
-
-
-def digest(tree: Mapping[str, Any]) -> str:
-    """Of all that the file holds beside its digest, as `repro theory` takes it."""
-    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _wrong(file: Path, why: str) -> ReproError:

@@ -18,7 +18,7 @@ def headline(outcomes: Sequence[Outcome]) -> str:
 def _row(outcome: Outcome) -> tuple[str, ...]:
     claim = outcome.claim
     rests = outcome.measured or f"nothing yet: `{claim.command}`"
-    where = f"{outcome.scale}: " if outcome.measured and outcome.status != "not run" else ""
+    where = f"{outcome.where}: " if outcome.measured and outcome.status != "not run" else ""
     said = f"{where}{rests}"
     return (
         plain(f"{claim.id}, {claim.place}"),

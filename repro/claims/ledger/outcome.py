@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from repro.claims.evidence.verdicts import Status
 from repro.claims.ledger.claims import Claim
 
-HERE = "computed here"  # scale of what takes no training: definitions, constructions, counts
-PRINTED = "printed numbers"  # scale of what is told from the paper's own numbers, and nothing else
+# Scales of what takes no training.
+HERE = "computed here"  # definitions, constructions, counts
+PRINTED = "printed numbers"  # what is told from the paper's own numbers, and nothing else
+DRAWN = "digitised curves"  # what is told from its figures, whose numbers are printed nowhere
+SHIPPED = "data/measured/"
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,8 @@ class Decided:
 
     Attributes:
         status: computed from what lies here.
-        scale: at which that was measured, in words: :data:`HERE`, :data:`PRINTED`, or sizes, such as ``4m, 10m``.
+        scale: at which that was measured, in words: :data:`HERE`, :data:`PRINTED`, :data:`DRAWN`, or sizes, such as
+            ``4m, 10m``.
         measured: the numbers that decide it, with noise and unit, in a line; of what is not run what is there, such as
             a smoke's, or what stands in the way; nothing where nothing has been run.
         source: the file and its commit, device and date.
@@ -41,3 +45,9 @@ class Outcome:
     scale: str
     measured: str
     source: str
+
+    @property
+    def where(self) -> str:
+        """The scale as a person is told of it: what comes with the kit was not computed here, but by who wrote it."""
+        shipped = self.scale == HERE and self.source.startswith(SHIPPED)
+        return f"computed, {self.source.partition(':')[0]}" if shipped else self.scale

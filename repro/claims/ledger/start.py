@@ -12,12 +12,12 @@ from rich.text import Text
 
 from repro.claims.evidence.verdicts import Status
 from repro.claims.ledger.checks import outcomes
-from repro.claims.ledger.outcome import HERE, PRINTED, Outcome
+from repro.claims.ledger.kinds import KINDS, kind
+from repro.claims.ledger.outcome import Outcome
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 STYLES = {"supported": "green", "contradicted": "bold red", "not resolved": "yellow", "not run": "dim"}
 SCALES = ("CPU seconds", "one GPU", "full scale")
-TRAINED = "trained or timed"
 
 
 def start(*, as_json: bool, console: Console) -> None:
@@ -49,12 +49,14 @@ def row(outcome: Outcome) -> dict[str, Any]:
         "published": printed and printed.text,
         "measured": outcome.measured,
         "rounding": printed and printed.rounding,
+        "cut": bool(printed and printed.cut),
         "seeds": printed and printed.seeds,
         "group": claim.group,
         "place": claim.place,
         "statement": claim.statement,
-        "check": claim.check.model_dump(exclude_none=True),
+        "check": claim.check.model_dump(mode="json", exclude_defaults=True),
         "criterion": claim.criterion,
+        "kind": kind(claim),
         "source": outcome.source,
         "command": claim.command,
         "caveats": list(claim.caveats),
@@ -70,30 +72,22 @@ def _table(members: Sequence[Outcome]) -> Table:
         said = Text(outcome.status, STYLES[outcome.status])
         view.add_row(outcome.claim.id, said, Text(f"{outcome.claim.statement} ({outcome.claim.place})"))
         if outcome.measured:
-            where = f"{outcome.scale}: " if outcome.status != "not run" else ""
+            where = f"{outcome.where}: " if outcome.status != "not run" else ""
             view.add_row("", "", Text(f"{where}{outcome.measured}", "dim"))
     return view
 
 
 def _counts(found: Sequence[Outcome]) -> Table:
-    """By status, with what kind of evidence it is: that a table adds up is not that a model does better."""
+    """By kind of evidence, or of what is waited for: that a table adds up is not that a model does better."""
     view = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     view.add_column(f"{len(found)} claims")
-    kinds = (HERE, PRINTED, TRAINED)
-    for kind in (*kinds, "in all"):
-        view.add_column(kind, justify="right")
-    counted = Counter((outcome.status, _kind(outcome)) for outcome in found)
     for status in STATUSES:
-        cells = [counted[status, kind] for kind in kinds]
-        view.add_row(Text(status, STYLES[status]), *map(str, cells), str(sum(cells)))
+        view.add_column(Text(status, STYLES[status]), justify="right")
+    counted = Counter((kind(outcome.claim), outcome.status) for outcome in found)
+    for each in KINDS:
+        view.add_row(each, *(str(counted[each, status]) for status in STATUSES))
+    view.add_row("in all", *(str(sum(counted[each, status] for each in KINDS)) for status in STATUSES))
     return view
-
-
-def _kind(outcome: Outcome) -> str:
-    """Of its evidence, or of what it waits for."""
-    if outcome.claim.check.finding or outcome.scale == HERE:
-        return HERE
-    return PRINTED if outcome.scale == PRINTED else TRAINED
 
 
 def _next(found: Sequence[Outcome], console: Console) -> None:

@@ -98,14 +98,15 @@ def sooner(ran: Ran, rung: str) -> list[Block]:
     rows = []
     for each in stated:
         a, b = (each.a, each.b) if each.says == "<" else (each.b, each.a)
-        found = pairs.speedups(ran, rung, a, b)
-        if any(found.values()):
-            rows.append((f"{a} over {b}", *(_speedup(found[axis]) for axis in pairs.AXES), _pairs(found)))
+        found = pairs.sooner(ran, rung, a, b)
+        if found.lacking or any(found.by.values()):
+            rows.append((f"{a} over {b}", *(_speedup(found.by[axis]) for axis in pairs.AXES), _pairs(found)))
     if not rows:
         return []
     caption = (
         f"{numbers.size(ran.study, ran.form, rung)}: what the second spent to reach its last loss, over what the first "
-        "spent to reach it; above 1 the first is sooner. Geometric mean over pairs with its 95 % interval"
+        "spent to reach it; above 1 the first is sooner. Geometric mean over pairs with its 95 % interval; none where "
+        "a run of a pair diverged or has no curve"
     )
     return [Table(caption, ("arms", *(f" {axis}" for axis in pairs.AXES), " pairs"), tuple(rows))]
 
@@ -116,8 +117,10 @@ def _speedup(found: Speedup | None) -> str:
     return f"{found.ratio:.2f}" + ("" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]")
 
 
-def _pairs(found: dict[str, Speedup | None]) -> str:
-    return str(max(each.n for each in found.values() if each is not None))
+def _pairs(found: pairs.Sooner) -> str:
+    if found.lacking:
+        return f"no line at seed{'s' if len(found.lacking) > 1 else ''} {numbers.listed(found.lacking)}"
+    return str(max(each.n for each in found.by.values() if each is not None))
 
 
 def law(ran: Ran) -> list[Block]:

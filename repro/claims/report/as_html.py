@@ -3,7 +3,7 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from repro.claims.report.blocks import Code, Line, Link, Mark, Page, Piece, Strong
+from repro.claims.report.blocks import Aside, Code, Line, Link, Mark, Page, Piece, Strong
 from repro.claims.report.numbers import STAMP
 from repro.markdown import visible
 
@@ -42,6 +42,8 @@ def _piece(piece: Piece) -> Markup:
             return Markup("<code>{}</code>").format(visible(piece.text))
         case Link():
             return Markup('<a href="#{}">{}</a>').format(piece.anchor, visible(piece.text))
+        case Aside():
+            return Markup('<span class="aside">{}</span>').format(visible(piece.text))
         case Mark():
             return _mark(piece)
     return escape(visible(piece))

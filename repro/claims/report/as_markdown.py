@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from repro.claims.report.blocks import (
+    Aside,
     Block,
     Code,
     Columns,
@@ -80,6 +81,8 @@ def _piece(piece: Piece) -> str:
             return code(piece.text)
         case Link():
             return f"[{plain(piece.text)}](#{piece.anchor})"
+        case Aside():
+            return f"<br>{plain(piece.text)}"
         case Mark():
             return f"{piece.status} ({STAMP})" if piece.stamped else piece.status
     return _spaced(piece, plain(piece))

@@ -43,7 +43,14 @@ class Mark:
     stamped: bool = False
 
 
-Piece = str | Strong | Code | Link | Mark
+@dataclass(frozen=True)
+class Aside:
+    """What stands smaller on a line of its own, under what it is about."""
+
+    text: str
+
+
+Piece = str | Strong | Code | Link | Mark | Aside
 Line = Piece | tuple[Piece, ...]
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from itertools import groupby
 
+from repro.claims.ledger.claims import Published
 from repro.claims.ledger.outcome import Outcome
-from repro.claims.report.blocks import STATUSES, Block, Code, Line, Link, Mark, Section, Table, Text
+from repro.claims.report.blocks import STATUSES, Aside, Block, Code, Line, Link, Mark, Section, Table, Text
+from repro.claims.report.claimed import anchor, stamped
 from repro.claims.report.gathered import Gathered
 from repro.claims.report.numbers import STAMP
-from repro.claims.report.summary import anchor, stamped
 
 HEADER = ("claim", "statement", "verdict", "measured here", "the paper prints")
 
@@ -16,7 +17,7 @@ def ledger(found: Gathered) -> Section:
     """All claims, by group in the ledger's order."""
     groups = [tuple(group) for _, group in groupby(found.outcomes, key=lambda outcome: outcome.claim.group)]
     about = Text(
-        "A verdict is computed from the results that lie here, by the criterion that the ledger states; where none "
+        "A verdict is computed from the results that lie here, by the criterion under the statement; where none "
         "decides a claim the command that would stands beside it."
     )
     blocks: tuple[Block, ...] = tuple(_group(group) for group in groups)
@@ -42,20 +43,25 @@ def _group(outcomes: tuple[Outcome, ...]) -> Section:
 
 def _row(outcome: Outcome) -> tuple[Line, ...]:
     claim = outcome.claim
-    caveats = "".join(f" Note: {' '.join(caveat.split()).rstrip('.')}." for caveat in claim.caveats)
+    notes = (Aside(f"Note: {_sentence(caveat)}") for caveat in claim.caveats)
     verdict = (Mark(outcome.status, stamped=stamped(outcome)), f", {scale}" if (scale := _scale(outcome)) else "")
     return (
         f"{claim.id}, {claim.place}",
-        f"{claim.statement.strip().rstrip('.')}.{caveats}",
+        (_sentence(claim.statement), Aside(f"Criterion: {_sentence(claim.criterion)}"), *notes),
         verdict,
         _measured(outcome),
         _printed(outcome),
     )
 
 
+def _sentence(text: str) -> str:
+    """On one line, with its full stop."""
+    return f"{' '.join(text.split()).rstrip('.')}."
+
+
 def _scale(outcome: Outcome) -> str:
     """Without the stamp, which the verdict has."""
-    return "" if outcome.status == "not run" else outcome.scale.replace(f", {STAMP}", "").replace(STAMP, "")
+    return "" if outcome.status == "not run" else outcome.where.replace(f", {STAMP}", "").replace(STAMP, "")
 
 
 def _measured(outcome: Outcome) -> Line:
@@ -70,5 +76,13 @@ def _printed(outcome: Outcome) -> str:
     if printed is None:
         return ""
     seeds = "" if printed.seeds is None else f", {printed.seeds} run{'' if printed.seeds == 1 else 's'} each"
-    rounding = "" if printed.rounding is None else f" (rounded to within {printed.rounding:g})"
-    return f"{printed.text}{rounding}{seeds}"
+    return f"{printed.text}{_rounding(printed)}{seeds}"
+
+
+def _rounding(printed: Published) -> str:
+    """How far off what is printed may be for its digits alone, in its own unit."""
+    if printed.rounding is None:
+        return ""
+    if printed.cut:
+        return f" (digits cut: up to {2 * printed.rounding:g} more)"
+    return f" (rounded to within {printed.rounding:g})"

@@ -39,7 +39,6 @@ def _of(ran: Ran) -> Line:
         for arm, asked in zip(ran.study.arms, seeds, strict=True)
         if (lacking := [seed for seed in range(asked) if (rung, arm, seed) not in there])
     ]
-    gone = list(ran.results.missing) or gone
     if not gone:
         return ()
     more = f" and {len(gone) - NAMED} more" if len(gone) > NAMED else ""

@@ -18,6 +18,11 @@ _UNITS = {
     "normalised_rank": "of a random matrix's rank",
     "similarity": "cosine",
     "largest_stable_factor": "of the recipe's rate",
+    "largest_magnitude": "of an activation",
+    "overflow_fp16": "share of inputs",
+    "inactive": "share of neurons",
+    "loss_at_90": "nats per token",
+    "recall": "share of active neurons",
 }
 
 
@@ -69,9 +74,14 @@ def excludes_zero(estimate: Estimate | None) -> bool:
 
 def size(study: Study, form: str, rung: str) -> str:
     """Which networks, such as ``dense 10m``; a form that shows a mechanism alone says so wherever it is named."""
-    scale = study.forms[form][rung].scale if form in study.forms and rung in study.forms[form] else rung
-    named = f"{study.family} {scale}" + ("" if rung == scale else f" ({rung})")
+    of = scale(study, form, rung)
+    named = f"{study.family} {of}" + ("" if rung == of else f" ({rung})")
     return f"{named}, {STAMP}" if form == MECHANISM else named
+
+
+def scale(study: Study, form: str, rung: str) -> str:
+    """What a size counts as; of one that the study no longer names its own word."""
+    return study.size(form, rung) if rung in study.forms.get(form, {}) else rung
 
 
 def words(comparison: Comparison) -> str:

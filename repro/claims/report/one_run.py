@@ -1,6 +1,8 @@
 """One run: what it is, what it came to beside what the paper prints where that compares, and what it cost."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import yaml
@@ -9,7 +11,8 @@ from repro.claims.evidence import runs
 from repro.claims.evidence.rows import Curve, Row
 from repro.claims.evidence.study import MECHANISM
 from repro.claims.ledger import published
-from repro.claims.report import numbers
+from repro.claims.report import answered, numbers
+from repro.claims.report.answered import Answered
 from repro.claims.report.blocks import Block, Code, Figure, Figures, Line, Note, Page, Section, Table, Text
 from repro.claims.report.looks import looks
 from repro.claims.report.one_study import STAMPED
@@ -19,9 +22,18 @@ from repro.errors import RunError
 from repro.recipe.display import duration
 from repro.recipe.reading import leaves
 
-# Of a family and a scale: the table, and its column that a run's own row has something for.
-COMPARABLE = {("dense", "1b"): (1, "train_loss"), ("moe", "1b7b"): (2, "")}
-WHOLE = {1: 250e9, 2: 200e9}  # tokens
+# Of a family and a scale: its tables, and how many tokens they are of.
+COMPARABLE: dict[tuple[str, str], tuple[tuple[int, ...], float]] = {
+    ("dense", "1b"): ((1,), 250e9),
+    ("moe", "1b7b"): ((2, 3), 200e9),
+}
+ASKED = {1: "--tasks table-1", 2: "--sets ppl-validation-v3", 3: "--tasks table-3"}
+BESIDE_TASKS = ("average", "ppl", "train_loss")  # columns that are no tasks
+NO_PPL = "never compared: neither its set nor its unit is named"
+NO_TABLE = (
+    "No table of the paper has a row for it: losses compare only between networks of one size, on the same data and "
+    "tokenizer, and the paper's sizes are dense-1b and moe-1b7b."
+)
 ONE = "It is one run of one seed: whether two activations differ is a matter of several seeds of each."
 
 
@@ -34,7 +46,9 @@ def page(run: Path) -> Page:
     row = runs.row(run, study="", form="", rung="", role="main", arm=_activation(run), factor=1.0)
     curve = runs.curve(run, row)
     blocks: list[Block] = [Note(STAMPED)] if row.recipe.split("-")[1] == MECHANISM else []
-    blocks += [Text(ONE), _came_to(row), _curves(row, curve), _beside(row), _cost(row), _recipe(run), _from(run, row)]
+    asked = answered.tasks(run)
+    blocks += [Text(ONE), _came_to(row), _curves(row, curve), _beside(row, asked), *_tasks(asked)]
+    blocks += [_cost(row), _recipe(run), _from(run, row)]
     return Page(f"{row.recipe}, seed {row.seed}", tuple(blocks), made())
 
 
@@ -85,43 +99,51 @@ def _curves(row: Row, curve: Curve) -> Block:
     )
 
 
-def _beside(row: Row) -> Section:
+def _beside(row: Row, asked: Mapping[str, Answered]) -> Section:
     family, scale, activation = row.recipe.split("-")
-    number, column = COMPARABLE.get((family, scale), (0, ""))
-    block: Block = Text(
-        "No table of the paper has a row for it: losses compare only between networks of one size, on the same data "
-        "and tokenizer, and the paper's sizes are dense-1b and moe-1b7b."
-    )
-    if number:
-        block = _row_beside(row, number, column, activation)
-    return Section("Beside the paper", "beside", (block,))
+    of, whole = COMPARABLE.get((family, scale), ((), 0.0))
+    blocks: list[Block] = [_row_beside(row, number, activation, asked) for number in of]
+    if not of:
+        blocks.append(Text(NO_TABLE))
+    elif row.tokens < 0.99 * whole:
+        tables = " and ".join(f"Table {number} is" for number in of)
+        blocks = [Text(f"It trained on {row.tokens:,} tokens, and {tables} of {whole:,.0f}: not compared.")]
+    return Section("Beside the paper", "beside", tuple(blocks))
 
 
-def _row_beside(row: Row, number: int, column: str, activation: str) -> Block:
-    if row.tokens < 0.99 * WHOLE[number]:
-        return Text(
-            f"It trained on {row.tokens:,} tokens, and Table {number} is of {WHOLE[number]:,.0f}: not compared."
-        )
+def _row_beside(row: Row, number: int, activation: str, asked: Mapping[str, Answered]) -> Block:
     cells = [cell for cell in published.table(number) if cell.row == activation]
-    ours = {column: row.train_loss} if column else {}
-    rows = tuple(
-        (
-            cell.column.replace("_", " "),
-            cell.text,
-            numbers.nats(ours.get(cell.column)) or _how(number, cell.column),
-            cell.unit,
-        )
-        for cell in cells
-    )
-    if not rows:
+    if not cells:
         return Text(f"Table {number} has no row for {activation}.")
+    ours = _ours(row, [cell.column for cell in cells], asked)
+    command = Code(f"repro eval RUN {ASKED[number]}")
+    rows = tuple((_named(cell.column), cell.text, ours.get(cell.column, command), cell.unit) for cell in cells)
     return Table(f"Table {number}, {activation}", ("", " paper", "this run", "unit"), rows)
 
 
-def _how(number: int, column: str) -> Line:
-    if column == "ppl":
-        return "never compared: neither its set nor its unit is named"
-    return Code("repro eval RUN --tasks table-1" if number == 1 else "repro eval RUN --sets ppl-validation-v3")
+def _ours(row: Row, columns: Sequence[str], asked: Mapping[str, Answered]) -> dict[str, str]:
+    """What the run has in the places of printed numbers: of tasks what it answered at its end, asked all items."""
+    ended = {name: each for name, each in asked.items() if (each.step, each.limit) == (row.steps, None)}
+    found = {"ppl": NO_PPL, "train_loss": numbers.nats(row.train_loss)}
+    found |= {name: each.shown for name, each in ended.items()}
+    tasks = set(columns) - {*BESIDE_TASKS}
+    if tasks <= ended.keys():
+        found["average"] = f"{100 * mean(ended[name].value for name in tasks):.2f}"
+    return found
+
+
+def _named(column: str) -> str:
+    return column.replace("_", " ")
+
+
+def _tasks(asked: Mapping[str, Answered]) -> list[Block]:
+    """All that it was asked, whether or not the paper has it."""
+    if not asked:
+        return []
+    rows = tuple((name, f"{each.step:,}", each.shown, each.metric, each.of) for name, each in asked.items())
+    caption = "Per cent with the standard error over items, at the newest checkpoint that was asked"
+    header = ("task", " step", " right", "metric", " items")
+    return [Section("Tasks", "tasks", (Table(caption, header, rows),))]
 
 
 def _cost(row: Row) -> Section:

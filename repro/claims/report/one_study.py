@@ -8,11 +8,11 @@ from repro.claims.report.blocks import Block, Figure, Figures, Line, Mark, Note,
 from repro.claims.report.gathered import Gathered
 
 STAMPED = (
-    "Mechanism only: these networks trained for minutes. They show that the software runs and that the mechanism is "
+    "Mechanism only: these networks trained for seconds. They show that the software runs and that the mechanism is "
     "there, and are no evidence for or against the paper."
 )
 HEADER = ("comparison", "verdict", "a - b of each seed", " mean, 95 % interval", " p", " adjusted p", " would show",
-          "what stands in the way")  # fmt: skip
+          "why")  # fmt: skip
 
 
 def anchor(name: str) -> str:
@@ -42,12 +42,12 @@ def _named_before(of: Study) -> Line:
 
 
 def _over(found: Gathered, of: Study) -> Table:
-    """What each comparison comes to over sizes, of which two have to agree."""
+    """What each comparison comes to over sizes."""
     rows = tuple(
         (text + (" (primary)" if text == of.primary.text else ""), Mark(ladder.status), ladder.scale, ladder.why)
         for text, ladder in found.ladders(of.name).items()
     )
-    caption = "Over all sizes; what is mechanism only never counts, and two sizes have to agree"
+    caption = "Over all sizes; what is mechanism only never counts, and more than half of two or more have to agree"
     return Table(caption, ("comparison", "verdict", "sizes", "why"), rows, stacked=True)
 
 
@@ -55,6 +55,7 @@ def _form(ran: Ran) -> Section:
     title = f"{ran.study.name} at {ran.form}" + (f" ({numbers.STAMP})" if ran.mechanism_only else "")
     blocks: list[Block] = [Note(STAMPED)] if ran.mechanism_only else []
     blocks += [Note(f"Edited after it was written: {line}.") for line in ran.results.edited]
+    blocks += [Note(f"{ran.results.passed_over.rstrip('.')}.")] if ran.results.passed_over else []
     blocks += [_verdicts(ran), *_figures(ran)]
     for rung in ran.rungs:
         blocks += [*arms.levels(ran, rung), *arms.sooner(ran, rung), arms.costs(ran, rung), *arms.ranks(ran, rung)]
@@ -96,7 +97,7 @@ def _verdict(ran: Ran, verdict: Verdict) -> tuple[Line, ...]:
         numbers.probability(estimate.p if estimate else None),
         numbers.probability(verdict.p_adjusted),
         numbers.shown(verdict.smallest_detectable, 2),
-        verdict.why if verdict.p_adjusted is None else "",
+        verdict.why if verdict.p_adjusted is None or estimate is None else "",
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
+from statistics import fmean, stdev
 
 from repro.claims.evidence.ran import Ran
 from repro.claims.evidence.rows import Curve, Row
@@ -32,7 +32,7 @@ class Level:
 def level(values: Sequence[float | None]) -> Level | None:
     """Mean and deviation of those that are there; None of none."""
     found = [value for value in values if value is not None]
-    return Level(mean(found), stdev(found) if len(found) > 1 else None, len(found)) if found else None
+    return Level(fmean(found), stdev(found) if len(found) > 1 else None, len(found)) if found else None
 
 
 def arms(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -60,15 +60,31 @@ def noise(rows: Sequence[Row]) -> Noise | None:
     return pooled(list(groups.values())) if any(len(group) > 1 for group in groups.values()) else None
 
 
-def speedups(ran: Ran, rung: str, a: str, b: str) -> dict[str, Speedup | None]:
-    """How much sooner ``a`` reaches the last loss of ``b``, by what is spent, over the seeds that have both curves."""
+@dataclass(frozen=True)
+class Sooner:
+    """How much sooner one arm reaches the last loss of another.
+
+    Attributes:
+        by: what is spent, such as tokens; None of no pairs, or where a pair lacks a line.
+        lacking: seeds at which a run diverged or has no curve. The others would favour the arm that diverged, so that
+            one of them leaves no ratio at all.
+    """
+
+    by: dict[str, Speedup | None]
+    lacking: tuple[int, ...]
+
+
+def sooner(ran: Ran, rung: str, a: str, b: str) -> Sooner:
+    """Arm ``a`` against ``b``, over the seeds that both have run."""
     lines = {arm: _by_seed(ran, rung, arm) for arm in (a, b)}
-    seeds = sorted(lines[a].keys() & lines[b].keys())
-    found = dict[str, Speedup | None]()
+    ours, theirs = ({row.seed for row in ran.main(rung) if row.arm == arm} for arm in (a, b))
+    found, lacking = dict[str, Speedup | None](), set[int]()
     for name, axis in AXES.items():
-        pairs = [(_line(*lines[a][seed], axis), _line(*lines[b][seed], axis)) for seed in seeds]
-        found[name] = speedup([(ours, theirs) for ours, theirs in pairs if ours and theirs])
-    return found
+        pairs = {seed: [_line(lines[arm].get(seed), axis) for arm in (a, b)] for seed in sorted(ours & theirs)}
+        whole = [(first, second) for first, second in pairs.values() if first and second]
+        lacking |= {seed for seed, pair in pairs.items() if None in pair}
+        found[name] = speedup(whole) if len(whole) == len(pairs) else None
+    return Sooner(found, tuple(sorted(lacking)))
 
 
 def averaged(ran: Ran, rung: str, *, train: bool = False) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
@@ -90,7 +106,7 @@ def _average(curves: Sequence[Curve], *, train: bool) -> list[tuple[float, float
         for tokens, loss in zip(curve.tokens, curve.train_loss if train else curve.validation_loss, strict=True):
             if loss is not None:
                 losses.setdefault(tokens, []).append(loss)
-    return [(tokens, mean(found)) for tokens, found in sorted(losses.items()) if len(found) == len(curves)]
+    return [(tokens, fmean(found)) for tokens, found in sorted(losses.items()) if len(found) == len(curves)]
 
 
 def _by_seed(ran: Ran, rung: str, arm: str) -> dict[int, tuple[Row, Curve]]:
@@ -100,8 +116,11 @@ def _by_seed(ran: Ran, rung: str, arm: str) -> dict[int, tuple[Row, Curve]]:
     return {seed: (row, curve) for seed, (row, curve) in found.items() if curve is not None and curve.tokens}
 
 
-def _line(row: Row, curve: Curve, axis: Axis) -> Line | None:
+def _line(of: tuple[Row, Curve] | None, axis: Axis) -> Line | None:
     """None of a curve that is none: of one point, or whose run diverged and so reached nothing."""
+    if of is None:
+        return None
+    row, curve = of
     points = [(x, y) for x, y in zip(axis(row, curve), curve.validation_loss, strict=True) if y is not None and x > 0]
     if row.diverged_at is not None or len(points) < 2:
         return None

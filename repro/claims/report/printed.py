@@ -104,7 +104,11 @@ def _activations(cells: Sequence[Printed]) -> Table:
         found.setdefault(cell.row, {})[cell.column] = cell.text
     rows = tuple((texts.get("name", row), texts.get("formula", ""), Code(row)) for row, texts in found.items())
     return Table(
-        "Definitions, each held by a test to its closed form", ("name", "formula, printed", "here"), rows, True
+        "Definitions in our notation, with CELU's two spellings of alpha made one; each is held by a test to its "
+        "closed form",
+        ("name", "formula", "here"),
+        rows,
+        True,
     )
 
 

@@ -22,8 +22,11 @@ def provenance(found: Gathered) -> Section:
     if sources := _sources(found.outcomes):
         blocks.append(Table("What decides the claims", ("source", "claims"), sources, stacked=True))
     digitised = Text(
-        "Printed numbers are the paper's (arXiv 2411.03884, data/published). Curves of Figures 1, 3 and 4 were "
-        "digitised from the drawings in the official repository: they are measured off pictures and printed nowhere."
+        "Printed numbers are the paper's (arXiv 2411.03884, data/published). Curves of Figures 1, 3 and 4 are "
+        "digitised from the paths of lines in the official repository's drawings, not from pixels, and printed "
+        "nowhere. "
+        "What stands in data/measured comes with the kit and was computed by who wrote it; the ledger's commands "
+        "compute it anew."
     )
     return Section("Where the numbers are from", "provenance", (*blocks, digitised))
 

@@ -8,7 +8,7 @@ from repro import recipe
 from repro.claims.evidence import study
 from repro.claims.report import gathered, one_run, pages
 from repro.claims.report.blocks import Page
-from repro.claims.report.summary import slug
+from repro.claims.report.claimed import slug
 from repro.claims.report.written import MARKDOWN, write
 from repro.errors import RecipeError, nearest
 from repro.recipe import runs

@@ -22,7 +22,7 @@ class Slope:
     Attributes:
         slope: by ordinary least squares.
         low, high: its 95 % interval by Student's t.
-        p: two-sided, that it is 0.
+        p: of the hypothesis that it is 0, two-sided.
         n: points.
         degrees: of freedom: points less intercepts less one.
     """

@@ -18,7 +18,7 @@ class Estimate:
     Attributes:
         mean: of the differences.
         low, high: the 95 % interval by Student's t.
-        p: two-sided, that the mean is 0.
+        p: of the hypothesis that the true mean is 0, two-sided.
         sd: of the differences.
         n: how many there are, one a pair.
     """

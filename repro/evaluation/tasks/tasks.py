@@ -1,7 +1,5 @@
 """Downstream tasks by name, ready to be asked: lm-eval's definitions and ours, with data from local JSON lines."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from repro.data.tasks import facts, mmlu, rows
 from repro.data.tasks.facts import File, Part, Task
 from repro.data.tasks.fetch import check_items
 from repro.data.tasks.rows import Row
+from repro.digests import digest
 from repro.errors import DataError
 from repro.evaluation.tasks import answers, library
 
@@ -111,7 +110,7 @@ def _fingerprint(task: Task, read: Mapping[File, list[Row]]) -> str:
         "defined": [path.read_text(encoding="utf-8") for path in own],
         "lm_eval": lm_eval.__version__,
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+    return digest(said, 16)
 
 
 def _manager(asked: Sequence[Task]) -> Any:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from repro import paths
 from repro.data.progress import Progress, silent
+from repro.digests import digest
 from repro.interop import folder
 from repro.interop.importing.stored import Checkpoint
 from repro.paths import write_whole
@@ -75,8 +76,7 @@ def origin(run: Path) -> dict[str, Any]:
 
 def place(recipe: Recipe, record: Mapping[str, Any], out: Path | None) -> Path:
     """Where a run of these weights belongs: the same files, read in the same way, have the same place."""
-    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:8]
-    return (out or paths.runs()) / recipe.name / fingerprint(recipe) / f"imported-{digest}"
+    return (out or paths.runs()) / recipe.name / fingerprint(recipe) / f"imported-{digest(record, 8)}"
 
 
 def write(into: Path, recipe: Recipe, of: Origin, record: Mapping[str, Any], weights: dict[str, Tensor]) -> None:
@@ -101,10 +101,10 @@ def write(into: Path, recipe: Recipe, of: Origin, record: Mapping[str, Any], wei
 
 
 def _sha256(path: Path, progress: Progress = silent) -> str:
-    digest, done, total = hashlib.sha256(), 0, path.stat().st_size
+    found, done, total = hashlib.sha256(), 0, path.stat().st_size
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
-            digest.update(piece)
+            found.update(piece)
             done += len(piece)
             progress(f"digest of {path.name}", done, total)
-    return digest.hexdigest()
+    return found.hexdigest()

@@ -164,6 +164,33 @@ def test_what_an_analysis_found_is_taken_from_its_tables(a_run):
     assert (row.normalised_rank, row.similarity) == (pytest.approx((0.7 + 0.9) / 2), 0.4)
 
 
+def test_what_an_analysis_found_of_neurons_and_powers_is_taken_from_its_tables(a_run):
+    """Of the newest checkpoint: shares at a CETT of 0.2, the loss with nine tenths left out, the worst activation."""
+    folder = a_run()
+    (folder / "analysis").mkdir()
+
+    def analysed(name, columns, *rows):
+        table(folder / "analysis" / f"{name}.csv", [dict(zip(columns.split(), row, strict=True)) for row in rows])
+
+    analysed("sparsity", "step tau sparsity", (200, 0.2, 0.1), (250, 0.1, 0.2), (250, 0.2, 0.8), (250, 0.2, 0.9))
+    losses = [(250, "nobody", "", 0), (250, "length", 0.8, 1), (250, "length", 0.9, 2), (250, "CETT", 0.2, 3)]
+    analysed("sparsity_loss", "step by asked increase_nats", *losses, (250, "predictor", "", 4))
+    analysed("sparsity_predictor", "step recall", (250, 0.5), (250, 0.7))
+    powers = [(250, "bfloat16", 0.9), (250, "float16", 0.1), (250, "float16", 0.3), (200, "float16", 0.7)]
+    analysed("overflow", "step format overflow_share", *powers)
+    row = runs.row(folder, **PLACE)
+    assert (row.inactive, row.recall) == (pytest.approx(0.85), pytest.approx(0.6))
+    assert (row.loss_at_90, row.overflow_fp16) == (2, 0.3)
+
+
+def test_an_analysis_that_lacks_a_table_or_a_line_is_told(a_run):
+    folder = a_run()
+    (folder / "analysis").mkdir()
+    table(folder / "analysis" / "sparsity_loss.csv", [{"step": 250, "by": "nobody", "asked": "", "increase_nats": 0}])
+    with pytest.raises(RunError, match="is damaged"):
+        runs.row(folder, **PLACE)
+
+
 def test_what_has_not_finished_or_is_of_others_is_no_row(a_run):
     folder = a_run()
     (folder / "imported.yaml").write_text("{}")

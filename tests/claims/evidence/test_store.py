@@ -1,11 +1,13 @@
 """Results are read back to the bit, and what was edited by hand shows."""
 
 import csv
+import dataclasses
 import math
 
 import pytest
 
 from repro.claims.evidence import store
+from repro.claims.evidence.naming import named
 from repro.errors import RunError
 from tests.claims import made
 
@@ -18,7 +20,7 @@ def results():
         made.row(seed=1, largest_magnitude=math.inf, top1=1 / 3, tokens=2**60),
         made.diverged(made.row(seed=2, arm="swiglu")),
     ]
-    return made.gather(rows)
+    return made.gather(rows, planned=named(made.study(secondary=("polynorm ~ swiglu",)), seeds=9))
 
 
 @pytest.fixture
@@ -40,7 +42,8 @@ def rewrite(path, rows):
 
 def test_what_is_written_is_read_back_equal_to_the_bit(results, written):
     back = store.read(written)
-    assert (back.rows, back.curves, back.edited, back.place) == (results.rows, results.curves, (), str(written))
+    assert back == dataclasses.replace(results, place=str(written))
+    assert dict(back.planned.pairs) == {"polynorm < swiglu": 9, "polynorm ~ swiglu within 0.005": 9}
     first = written.read_bytes()
     store.write(back, written)
     assert written.read_bytes() == first
@@ -78,7 +81,7 @@ def test_a_number_spelt_otherwise_is_the_same_number(written):
         (lambda rows: [*rows[:2], *rows[1:]], "it holds 4 runs, and its last line says 3 runs"),
         (
             lambda rows: [rows[0], rows[2], rows[1], *rows[3:]],
-            "its runs are not those that were written, or in another",
+            "its runs, or what was named before them, are not those that were written, or in another",
         ),
         (lambda rows: [row[::-1] for row in rows], "its columns are not those that were written, or in another order"),
         (lambda rows: [[*row, ""] for row in rows], "its columns are not those that were written, or in another order"),
@@ -88,6 +91,22 @@ def test_a_number_spelt_otherwise_is_the_same_number(written):
 def test_what_no_row_shows_by_itself_is_told_too(written, edit, told):
     rewrite(written, edit(lines(written)))
     assert any(found.startswith(told) for found in store.read(written).edited)
+
+
+def test_what_was_named_before_cannot_be_edited_unseen(written):
+    rows = lines(written)
+    at = rows[0].index("form")
+    assert '"polynorm < swiglu": 9' in rows[-1][at]
+    for edit in (rows[-1][at].replace(": 9", ": 4"), "", "{", "[]", '{"primary": 1, "pairs": 2, "setups": 3}'):
+        rewrite(written, [*rows[:-1], [edit if n == at else cell for n, cell in enumerate(rows[-1])]])
+        (told,) = store.read(written).edited
+        assert told.startswith("its runs, or what was named before them, are not those that were written")
+
+
+def test_where_nothing_was_named_nothing_is_kept(results, tmp_path):
+    path = store.place("made", "10m", tmp_path)
+    store.write(dataclasses.replace(results, planned=None), path)
+    assert (store.read(path).planned, store.read(path).edited) == (None, ())
 
 
 def test_an_edited_curve_is_told(written):
@@ -174,3 +193,19 @@ def test_results_are_found_in_the_current_folder_before_those_that_come_with_the
     assert store.find("made", "10m").place == str(kit / "made-10m.csv")
     store.write(results, store.place("made", "10m", own))
     assert store.find("made", "10m").place == "runs/studies/made-10m.csv"
+
+
+def test_what_has_just_begun_here_hides_nothing_of_the_kit_that_is_whole(results, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(store.paths, "data", lambda: tmp_path / "kit")
+    own, kit = (store.place("made", "10m", folder) for folder in store.folders())
+    store.write(results, kit)
+    begun = made.gather([made.row(role="bracket", seed=1000), *results.rows[:1]])
+    store.write(begun, own)
+    found = store.find("made", "10m")
+    assert (found.place, found.rows) == (str(kit), results.rows)
+    told = "runs/studies/made-10m.csv was passed over: of measured runs it has 1, and"
+    assert found.passed_over == f"{told} {kit} 3"
+    store.write(results, own)
+    found = store.find("made", "10m")
+    assert (found.place, found.passed_over) == ("runs/studies/made-10m.csv", "")

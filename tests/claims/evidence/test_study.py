@@ -27,7 +27,17 @@ def made(**values):
 def test_the_studies_of_the_kit():
     assert set(names()) >= {
         *("table-1", "table-2-3", "figure-5a", "figure-5b", "figure-5c", "figures-6-7"),
-        *("modern", "scaling", "stability", "rank", "rank-bound", "resnet50-cifar10", "controls-rnn", "controls-mlp"),
+        *(
+            "sparsity",
+            "modern",
+            "scaling",
+            "stability",
+            "rank",
+            "rank-bound",
+            "resnet50-cifar10",
+            "controls-rnn",
+            "controls-mlp",
+        ),
     }
 
 
@@ -49,9 +59,23 @@ def test_a_comparison_in_words():
     assert Comparison(a="a", says=">", b="b", measure="top1").text == "a > b in top1"
 
 
+@pytest.mark.parametrize(
+    ("measure", "unit"), [("validation_loss", "nats"), ("loss_at_90", "nats"), ("top1", ""), ("inactive", "")]
+)
+def test_losses_are_counted_in_nats(measure, unit):
+    assert Comparison(a="a", says="<", b="b", measure=measure).unit == unit
+
+
 def test_the_primary_comparison_stands_first():
     found = made(secondary=[{"a": "swiglu", "says": "~", "b": "polynorm", "margin": 0.005}])
     assert [comparison.text for comparison in found.comparisons] == ["polynorm < swiglu", "swiglu ~ polynorm"]
+
+
+def test_a_rung_counts_as_its_scale_and_one_that_changes_the_models_size_as_itself():
+    rungs = {"whole": {"scale": "10m"}, "half": {"scale": "10m", "set": {"model.ffn_rank": 192}}}
+    rungs |= {"narrow": {"scale": "10m", "set": {"model.d_model": 192, "model.d_ff": 792}}}
+    found = made(forms={"smoke": {"smoke": {"scale": "smoke"}}, "10m": rungs})
+    assert [found.size("10m", rung) for rung in rungs] == ["10m", "10m", "narrow"]
 
 
 def test_a_form_of_published_rates_has_no_bracket():

@@ -65,6 +65,7 @@ def test_what_holds_holds_and_the_numbers_are_in_a_line(name):
         ("table_5_parameters", "1214.4 M outside embeddings in each of 5 arms"),
         ("dense_recipe", "optim.min_lr 3e-5 for 1.5e-5, budget.tokens 100_000_000_000 for 250_000_000_000"),
         ("moe_recipe", "32 values in each of 2 recipes, wrong: none"),
+        ("moe_rate", "after 200 of 5,000 billion tokens 3.987e-04, 0.3% below the peak"),
     ],
 )
 def test_the_line_has_the_numbers(name, numbers):
@@ -179,6 +180,7 @@ CHANGED = {
         "settings.csv",
         replaced(("warmup_tokens,not stated,10_485", "warmup_tokens,not stated,10_486")),
     ),
+    "moe_rate": ("settings.csv", replaced(("schedule_tokens,not stated,5e12", "schedule_tokens,not stated,4e11"))),
 }
 
 

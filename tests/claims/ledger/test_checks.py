@@ -1,16 +1,20 @@
 """What decides a claim, with files whose answer is known."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from repro.claims.evidence import store
+from repro.claims.evidence.ladder import Ladder
+from repro.claims.evidence.rows import Results
 from repro.claims.evidence.study import load
-from repro.claims.ledger import checks, findings
+from repro.claims.ledger import checks, findings, studied
 from repro.claims.ledger.checks import outcomes
 from repro.claims.ledger.claims import Check, Claim, ledger
 from repro.claims.ledger.measured import READINGS
-from repro.claims.ledger.outcome import HERE, PRINTED
+from repro.claims.ledger.outcome import DRAWN, HERE, PRINTED
+from repro.digests import digest
 from repro.errors import RecipeError, ReproError
 from repro.theory.findings import Finding
 from repro.theory.page import as_json
@@ -73,6 +77,7 @@ def finding(holds, *, as_stated=True, key="0 of 7 differ"):
         (True, True, None, "supported", "0 of 7 differ"),
         (True, True, "paper", "supported", "0 of 7 differ"),
         (True, False, None, "supported", "0 of 7 differ; holds once it is mended"),
+        (True, False, "mended", "supported", "0 of 7 differ"),
         (True, False, "paper", "contradicted", "0 of 7 differ; holds only once it is mended"),
         (False, True, None, "contradicted", "0 of 7 differ"),
         (False, False, "paper", "contradicted", "0 of 7 differ"),
@@ -126,7 +131,7 @@ def test_findings_without_their_verdicts_are_told(decided, theory):
     tree = json.loads(file.read_text())
     del tree["digest"], tree["findings"][0]["holds"]
     whole = json.loads(as_json([], MADE_WITH)) | {"findings": tree["findings"]}
-    whole["digest"] = findings.digest({key: value for key, value in whole.items() if key != "digest"})
+    whole["digest"] = digest({key: value for key, value in whole.items() if key != "digest"}, findings.DIGITS)
     file.write_text(json.dumps(whole))
     assert "lacks what a finding has" in decided(finding="lemma-1").measured
 
@@ -139,6 +144,12 @@ def test_printed_numbers_decide_at_their_own_scale(decided):
     assert (wins.status, wins.scale) == ("contradicted", PRINTED)
     assert wins.measured.startswith("7 of 9")
     assert wins.source == "data/published, as the paper prints it"
+
+
+def test_what_is_told_from_drawn_curves_is_no_printed_number(decided):
+    gap = decided(arithmetic="figure_1_gap")
+    assert (gap.status, gap.scale) == ("supported", DRAWN)
+    assert gap.source == "data/published/curves.csv, digitised from the official drawings"
 
 
 def test_what_recipes_come_to_was_computed_here(decided):
@@ -219,6 +230,65 @@ def test_results_that_came_since_are_seen(decided, ran):
     assert decided(**PRIMARY).status == "not resolved"
 
 
+BOTH = {
+    "study": "figures-6-7",
+    "comparison": "polynorm > swiglu in normalised_rank",
+    "also": ("polynorm < swiglu in similarity",),
+}
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """Verdicts of a study as they are given, by form and rung."""
+
+    def judged(*found):
+        verdicts = [given(form, rung, text, status) for form, rung, text, status in found]
+        monkeypatch.setattr(studied.Studies, "_verdicts", lambda self, name: (load(name), verdicts))
+        monkeypatch.setattr(studied, "over", lambda own: Ladder(*together(own)))
+
+    return judged
+
+
+def given(form, rung, text, status):
+    comparison = made.comparison(text)
+    values = {"comparison": comparison, "status": status, "why": f"it is {status}", "mechanism_only": False}
+    return SimpleNamespace(rung=rung, size=f"{rung} ({form})", **values), Results((), (), place=f"{form}.csv")
+
+
+def together(verdicts):
+    statuses = {verdict.status for verdict in verdicts}
+    return statuses.pop() if len(statuses) == 1 else "not resolved", ", ".join(v.size for v in verdicts), "so it is"
+
+
+@pytest.mark.parametrize(
+    ("rank", "similarity", "status"),
+    [
+        ("supported", "supported", "supported"),
+        ("supported", "not resolved", "not resolved"),
+        ("not resolved", "contradicted", "contradicted"),
+        ("supported", "not run", "not run"),
+        ("contradicted", "not run", "contradicted"),
+    ],
+)
+def test_a_claim_of_two_things_is_what_the_weaker_comes_to(decided, judged, rank, similarity, status):
+    judged(("4m", "4m", BOTH["comparison"], rank), ("4m", "4m", BOTH["also"][0], similarity))
+    outcome = decided(**BOTH)
+    assert outcome.status == status
+    assert f"polynorm > swiglu in normalised_rank, {rank}: " in outcome.measured
+    assert (f"polynorm < swiglu in similarity, {similarity}: " in outcome.measured) == (similarity != "not run")
+
+
+def test_of_a_study_with_rungs_only_those_count_that_a_claim_is_about(decided, judged):
+    text = "polynorm < relu"
+    judged(
+        ("4m", "whole", text, "contradicted"), ("4m", "half", text, "supported"), ("4m", "quarter", text, "supported")
+    )
+    bounded = decided(study="rank-bound", comparison=text, rungs=("half", "quarter"))
+    assert bounded.status == "supported"
+    assert "whole" not in bounded.measured
+    assert decided(study="rank-bound", comparison=text).status == "not resolved"
+
+
 # Benchmarks
 
 
@@ -246,6 +316,14 @@ def test_a_damaged_benchmark_decides_nothing_and_is_told(decided, monkeypatch):
         (
             {"study": "table-1", "comparison": "polynorm < swigl"},
             "check.comparison: table-1 has no comparison 'polynorm < swigl'. Did you mean 'polynorm < swiglu'?",
+        ),
+        (
+            {**BOTH, "also": ("polynorm < swiglu in similarit",)},
+            "check.comparison: figures-6-7 has no comparison 'polynorm < swiglu in similarit'. Did you mean",
+        ),
+        (
+            {"study": "rank-bound", "comparison": "polynorm < relu", "rungs": ("halves",)},
+            "check.rung: rank-bound has no rung 'halves'. Did you mean 'half'?",
         ),
     ],
 )

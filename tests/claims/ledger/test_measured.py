@@ -9,7 +9,19 @@ from repro.claims.ledger.measured import READINGS
 from repro.errors import ReproError
 
 TRAINING = ("case", "value", "p20", "p80", "unit", "repro", "device", "date")
-DECODE = ("activation", "phase", "scale", "batch", "of_swiglu", "peak_bytes", "repro", "device", "date")
+DECODE = (
+    "activation",
+    "phase",
+    "scale",
+    "batch",
+    "p20_ms",
+    "p80_ms",
+    "of_swiglu",
+    "peak_bytes",
+    "repro",
+    "device",
+    "date",
+)
 FFN = ("activation", "backend", "kept_bytes_per_token", "repro", "device", "date")
 H100 = ("0.1.0+0ce561f", "NVIDIA H100", "2026-11-22")
 CPU = ("0.1.0+0ce561f", "AMD EPYC", "2026-11-22")
@@ -50,10 +62,43 @@ def test_speed_is_decided_by_what_rounds_on_a_gpu_spread_over(bench, row, status
 
 def test_speed_is_not_run_without_rows_of_a_gpu(bench):
     assert READINGS["polynorm_training_speed"]().status == "not run"
-    bench("bench-decode.csv", DECODE, ("polynorm", "decode", "dense-10m", 1, 0.92, "", *CPU))
+    bench("bench-decode.csv", DECODE, *decoded(1, 9.2, 0.92, peak="", made=CPU))
     assert READINGS["polynorm_decode_latency"]().status == "not run"
-    bench("bench-decode.csv", DECODE, ("polynorm", "decode", "dense-10m", 1, 0.92, 1000, *H100))
-    assert READINGS["polynorm_decode_latency"]().status == "supported"
+
+
+def decoded(batch, swiglu_ms, share, *, peak=1000, made=H100):
+    """SwiGLU's row and PolyNorm's, each within 1 % of its median."""
+    of = ("decode", "dense-1b", batch)
+    times = {"swiglu": (swiglu_ms, 1), "polynorm": (swiglu_ms / share, share)}
+    return [(name, *of, 0.99 * ms, 1.01 * ms, ratio, peak, *made) for name, (ms, ratio) in times.items()]
+
+
+@pytest.mark.parametrize(
+    ("rows", "status"),
+    [
+        (decoded(1, 9.0, 0.92), "supported"),
+        (decoded(1, 9.0, 0.971), "supported"),  # slower, if by less than what "not much" means elsewhere
+        (decoded(1, 9.0, 0.99), "not resolved"),
+        (decoded(1, 9.0, 1.08), "contradicted"),
+        ([*decoded(1, 9.0, 0.92), *decoded(32, 30.0, 0.80)], "supported"),
+        ([*decoded(1, 9.0, 1.08), *decoded(32, 30.0, 0.80)], "not resolved"),
+        ([*decoded(1, 9.0, 1.08), *decoded(32, 30.0, 0.80), *decoded(1, 9.0, 0.9)], "supported"),  # the newest counts
+    ],
+)
+def test_decoding_is_slower_where_its_spread_is_at_each_batch(bench, rows, status):
+    bench("bench-decode.csv", DECODE, *rows)
+    assert READINGS["polynorm_decode_latency"]().status == status
+
+
+def test_each_batch_is_shown_with_its_newest_row(bench):
+    bench("bench-decode.csv", DECODE, *decoded(32, 30.0, 0.80), *decoded(1, 9.0, 0.99), *decoded(1, 9.0, 0.9))
+    reading = READINGS["polynorm_decode_latency"]()
+    assert reading.measured == (
+        "0.900 of SwiGLU's tokens/s at batch 1 (20th to 80th percentiles 0.882 to 0.918); "
+        "0.800 of SwiGLU's tokens/s at batch 32 (20th to 80th percentiles 0.784 to 0.816)"
+    )
+    assert reading.scale == "dense-1b, one GPU"
+    assert reading.source == "data/measured/bench-decode.csv: 0.1.0+0ce561f, NVIDIA H100, 2026-11-22"
 
 
 def test_bytes_that_are_kept_are_counted_on_any_device(bench):
@@ -61,7 +106,9 @@ def test_bytes_that_are_kept_are_counted_on_any_device(bench):
     bench("bench-ffn.csv", FFN, ("polynorm", "ours", 37132, *CPU), swiglu)
     assert READINGS["polynorm_kept_memory"]().status == "contradicted"
     bench("bench-ffn.csv", FFN, ("polynorm", "ours", 50000, *CPU), swiglu)
-    assert READINGS["polynorm_kept_memory"]().measured == "50,000 bytes a token beside 48,128 of SwiGLU, counted"
+    assert READINGS["polynorm_kept_memory"]().measured == (
+        "50,000 bytes a token in dense-1b's FFN, counted, beside 48,128 of SwiGLU, which recomputes nothing"
+    )
 
 
 def test_a_damaged_row_is_one_line(bench):

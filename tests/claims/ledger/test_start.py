@@ -1,5 +1,6 @@
 """`repro claims` as a person and as a program sees it."""
 
+import dataclasses
 import io
 import json
 import subprocess
@@ -25,7 +26,7 @@ def outcome(name, status, *, group="Theory", scale=HERE, measured="0 of 7 differ
             published=Published(text="2.17 nats", rounding=0.005, seeds=1),
             check=Check(**(check or {"finding": "lemma-1"})),
             command=command,
-            scale="one GPU",
+            scale=scale if scale in verb.SCALES else "one GPU",
             criterion="That it is.",
         ),
         status,
@@ -66,6 +67,12 @@ def test_each_claim_stands_under_its_heading_with_its_status_in_words(run):
     assert "(Table [1])" in " ".join(run().split())
 
 
+def test_what_comes_with_the_kit_was_not_computed_here(run):
+    shipped = dataclasses.replace(FOUND[0], source="data/measured/theory.json: 0.1.0, AMD EPYC, 2026-11-22")
+    assert "computed, data/measured/theory.json: 0 of 7 differ" in run([shipped])
+    assert "computed here: 0 of 7 differ" in run(FOUND[:1])
+
+
 def test_what_decides_it_stands_below_with_the_scale(run):
     assert "4m, 10m: 0 of 7 differ" in run()
     assert "needs full scale" in run()
@@ -77,11 +84,12 @@ def test_no_line_is_longer_than_the_terminal(run, width):
 
 
 def test_counts_tell_what_kind_of_evidence_there_is(run):
-    rows = {line[:14].strip(): line[14:].split() for line in run().splitlines() if line[:14].strip()}
-    assert rows["supported"] == ["1", "1", "0", "2"]
-    assert rows["contradicted"] == ["1", "0", "0", "1"]
-    assert rows["not resolved"] == ["0", "0", "1", "1"]
-    assert rows["not run"] == ["0", "0", "2", "2"]
+    rows = {line[:16].strip(): line[16:].split() for line in run().splitlines() if line[:16].strip()}
+    assert rows["computed here"] == ["1", "1", "0", "0"]
+    assert rows["printed numbers"] == ["1", "0", "0", "0"]
+    assert rows["measured runs"] == ["0", "0", "1", "1"]
+    assert rows["full scale"] == ["0", "0", "0", "1"]
+    assert rows["in all"] == ["2", "1", "1", "2"]
     assert "6 claims" in run()
 
 

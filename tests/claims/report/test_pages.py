@@ -1,9 +1,13 @@
 import dataclasses
 import re
+from collections import Counter
 
 import pytest
 
 from repro.claims.evidence import store, study
+from repro.claims.ledger.claims import Check, Published
+from repro.claims.ledger.kinds import RUNS, TIMED, kind
+from repro.claims.ledger.outcome import DRAWN, HERE, PRINTED
 from repro.claims.report import gathered, pages
 from repro.claims.report.as_html import html
 from repro.claims.report.as_markdown import markdown
@@ -48,10 +52,111 @@ def test_the_first_screen_counts_the_claims_of_each_verdict(here):
     )
     assert counts == [("1", "supported"), ("2", "contradicted"), ("3", "not resolved"), ("4", "not run")]
     assert "| 1 | 2 | 3 | 4 |" in plain
-    by = (
-        "10 claims. Of the supported ones 0 by runs, 0 by benchmarks, 0 by computed theory, 1 by printed numbers alone."
+    assert (
+        "10 claims. What the supported ones rest on: measured runs 0, timings 0, computed here 0, digitised curves 0, "
+        "printed numbers 1." in text(page)
     )
-    assert by in text(page)
+
+
+FILE = "data/measured/theory.json: 0.1.0+0ce561f, AMD EPYC, 2026-11-22"
+
+
+def computed(**values):
+    """A claim that a finding decides."""
+    return dataclasses.replace(
+        outcome(check=Check(finding="lemma-1"), **values), scale=HERE, source=values.pop("source", FILE)
+    )
+
+
+def test_the_first_screen_counts_as_the_ledger_does(here):
+    found = here(
+        outcomes=[computed(id="T1"), outcome(id="E5", check=Check(arithmetic="losses_rounded")), outcome(id="E1")]
+    )
+    counted = Counter(kind(each.claim) for each in found.outcomes)
+    page = text(html(pages.whole(found)))
+    assert all(f"{name} {counted[name]}" in page for name in (RUNS, TIMED, HERE, DRAWN, PRINTED))
+
+
+def test_what_is_read_from_a_file_of_the_kits_is_not_called_computed_here(here):
+    page = text(html(pages.whole(here(outcomes=[computed(id="T1")]))))
+    assert "Of those computed 1 are read from data/measured/theory.json, which the kit comes with." in page
+    assert "✓ supported, computed, data/measured/theory.json" in page
+    own = dataclasses.replace(computed(id="T1"), source="theory/theory.json: 0.1.0, AMD EPYC, 2026-11-22")
+    page = text(html(pages.whole(here(outcomes=[own]))))
+    assert "✓ supported, computed here" in page
+    assert "which the kit comes with" not in page.split("Every claim")[0]
+
+
+def test_the_first_screen_has_the_papers_main_claims_first_with_what_each_rests_on(here):
+    claims = [
+        outcome(id="A9"),
+        outcome("contradicted", id="T9", headline=True, measured="it moves by 2e-16"),
+        outcome("not run", id="E9", headline=True, study="table-1", scale=""),
+    ]
+    page, plain = both(here(made.study(name="table-1"), forms=(), outcomes=claims))
+    first = text(page.split('id="ledger"')[0])
+    rows = [row for row in cells(page) if row[0].startswith(("T9,", "E9,")) and len(row) == 4]
+    assert [row[0][:2] for row in rows] == ["E9", "T9"], "what takes training first"
+    assert rows[0][2:] == ["– not run", "nothing yet: repro study table-1"]  # noqa: RUF001
+    assert rows[1][2:] == ["✗ contradicted", "exact: it moves by 2e-16"]
+    assert first.index("T9") < first.index("A9")
+    assert first.count("Statement T9") == 1, "and not once more below"
+    assert "What the paper claims above all" in plain
+
+
+def test_of_many_sizes_the_first_screen_names_all_and_gives_the_largest(here):
+    measured = "supported at 4m, 10m and 25m; no p is small enough; 4m: -0.01 nats; 10m: -0.02 nats; 25m: -0.03 nats"
+    claims = [outcome(id="E9", headline=True, study="table-1", measured=measured, scale="4m, 10m, 25m")]
+    found = cells(html(pages.whole(here(made.study(name="table-1"), forms=(), outcomes=claims))))
+    first, whole = ([cell for cell in row if "25m: -0.03" in cell] for row in found if row[0] == "E9, Table 1")
+    assert first == ["supported at 4m, 10m and 25m; no p is small enough; 25m: -0.03 nats"]
+    assert whole == [measured]
+
+
+def test_definitions_that_are_met_are_counted_and_are_no_findings(here):
+    met = [outcome(id=f"D{n}", group="Definitions") for n in range(3)]
+    broken = outcome("contradicted", id="D9", group="Definitions")
+    first = text(html(pages.whole(here(outcomes=[*met, broken, outcome(id="T1")]))).split('id="ledger"')[0])
+    assert "Beside them 3 definitions that the kit's modules meet" in first
+    assert "Statement D0" not in first
+    assert "Statement D9 holds" in first
+    assert "Statement T1 holds" in first
+
+
+def test_each_claim_shows_its_criterion_and_its_notes_under_the_statement(here):
+    page, plain = both(here(outcomes=[outcome()]))
+    row = next(row for row in cells(page) if row[0] == "E1, Table 1")
+    shown = "Statement E1 holds.Criterion: the interval excludes 0.Note: the text says 8 of 9 and the table 7."
+    assert row[1] == shown
+    assert "Statement E1 holds.<br>Criterion: the interval excludes 0.<br>Note: the text says" in plain
+
+
+@pytest.mark.parametrize(
+    ("published", "said"),
+    [
+        ({"text": "2.17 against 2.19", "rounding": 0.005}, "2.17 against 2.19 (rounded to within 0.005)"),
+        (
+            {"text": "2.17 against 2.19", "rounding": 0.005, "cut": True},
+            "2.17 against 2.19 (digits cut: up to 0.01 more)",
+        ),
+        ({"text": "11 of 11 sets"}, "11 of 11 sets"),
+    ],
+)
+def test_digits_that_were_cut_are_not_called_rounded_and_counts_are_neither(here, published, said):
+    page = html(pages.whole(here(outcomes=[outcome(published=Published(**published))])))
+    assert next(row for row in cells(page) if row[0] == "E1, Table 1")[4] == said
+
+
+def test_table_4_is_in_our_notation_and_is_not_called_printed(here):
+    page = text(html(pages.whole(here(outcomes=[outcome()])))).split("Table 4: seventeen")[1].split("Table 5")[0]
+    assert "in our notation, with CELU's two spellings of alpha made one" in page
+    assert "formula, printed" not in page
+
+
+def test_digitised_curves_are_said_to_be_of_paths_and_not_of_pixels(here):
+    page = text(html(pages.whole(here(outcomes=[outcome()])))).split("Printed numbers are the paper's")[1]
+    assert "from the paths of lines in the official repository's drawings, not from pixels" in page
+    assert "off pictures" not in page
 
 
 def test_where_nothing_ran_it_says_so_and_gives_the_commands(here):
@@ -151,7 +256,7 @@ def test_words_of_a_study_are_no_markup(here):
     assert "<i>" not in page
     assert "Is a<b & c | `d`? <script>alert(1)</script>" in text(page)
     assert r"\<script\>" in plain
-    assert not re.search(r"(?<!\\)<(?!a id|/a>)", plain.replace("`", ""))
+    assert not re.search(r"(?<!\\)<(?!a id|/a>|br>)", plain.replace("`", ""))
     assert all(len(row) == len(rows[0]) for rows in tables(plain) for row in rows), "no cell was broken in two"
 
 
@@ -190,6 +295,41 @@ def test_speed_ups_stand_in_steps_tokens_flops_and_time(headline):
     assert len(rows) == 3
     assert all(re.fullmatch(r"1\.\d\d \[\d\.\d\d, \d\.\d\d\]", cell) for row in rows for cell in row[1:5])
     assert all(row[5] == "6" for row in rows)
+
+
+def test_a_run_without_a_line_leaves_no_speed_up_and_is_named(here):
+    found = here(made.study(name="table-1"), forms=("10m",), diverging=[("swiglu", 1), ("swiglu", 4)])
+    rows = {row[0]: row[1:] for row in cells(html(pages.whole(found))) if " over " in row[0]}
+    assert rows["polynorm over swiglu"] == ["", "", "", "", "no line at seeds 1, 4"]
+    assert re.fullmatch(r"\d\.\d\d \[.*\]", rows["polynorm over relu"][0]), "its runs all have one"
+
+
+def test_a_file_that_was_passed_over_is_told(here, monkeypatch):
+    found = here(made.study(name="table-1"), forms=("10m",))
+    (ran,) = found.ran
+    told = dataclasses.replace(
+        ran.results, passed_over="runs/studies/table-1-10m.csv holds 1 main run and the kit's 12"
+    )
+    page = pages.whole(dataclasses.replace(found, ran=(dataclasses.replace(ran, results=told),)))
+    assert "runs/studies/table-1-10m.csv holds 1 main run and the kit's 12." in text(html(page))
+
+
+def test_what_is_judged_by_signs_says_what_it_rests_on(here):
+    named = made.study(name="table-1", primary="polynorm < swiglu in largest_magnitude", secondary=())
+    found = here(named, forms=("10m",), effects={"polynorm": -1.0})
+    (verdict,) = found.ran[0].verdicts
+    assert verdict.estimate is None
+    row = next(row for row in cells(html(pages.whole(found))) if row[0].endswith("(primary)") and len(row) == 8)
+    assert row[3:5] == ["", ""]
+    assert row[7] == verdict.why
+
+
+def test_a_scale_that_a_form_widens_is_not_called_by_the_scales_name(here):
+    wide = {"wide": {"scale": "smoke", "set": {"model.d_model": 512}}}
+    found = here(made.study(name="table-1", forms=(("smoke", ("smoke",)), ("wide", wide))), forms=("wide",))
+    page = text(html(pages.whole(found)))
+    assert "Evidence about small networks or short runs: dense-wide." in page
+    assert "dense smoke (wide)" not in page
 
 
 def test_ppl_is_never_compared(headline):

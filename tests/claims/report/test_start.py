@@ -1,6 +1,7 @@
 """`repro report` as a person starts it, and the page of one run."""
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def test_everything_goes_to_report_and_a_study_to_a_folder_in_it(here):
     here(made.study(name="table-1"), forms=("10m",))
     whole, where = report()
     assert where == "report/index.html"
-    assert "What holds" in text(whole)
+    assert "What else holds" in text(whole)
     alone, where = report("table-1")
     assert where == "report/table-1/index.html"
     assert "Study table-1" in text(alone)
@@ -93,6 +94,63 @@ def test_a_run_at_the_papers_size_stands_beside_its_row_of_table_1(here, a_run):
     assert re.fullmatch(r"-?\d+\.\d{4}", rows["train loss"][1])
     assert rows["ppl"][1].startswith("never compared")
     assert rows["arc easy"][:2] == ["59.68", "repro eval RUN --tasks table-1"]
+
+
+TASKS = ("arc_easy", "arc_challenge", "hellaswag", "piqa", "sciq", "winogrande")
+
+
+def answered(run, step, tasks=TASKS, **values):
+    """What training and `repro eval` keep beside a run."""
+    row = {"step": step, "items": 2000, "metric": "acc", "value": 0.5, "error": 0.01, "limit": None}
+    rows = [row | {"task": "copa", "step": 7}, *(row | {"task": task} | values for task in tasks)]
+    (run / "evaluation").mkdir()
+    (run / "evaluation" / "tasks.json").write_text(json.dumps({"rows": rows}))
+
+
+def test_answers_at_the_end_stand_beside_table_1_with_their_errors_and_their_average(here, a_run):  # noqa: F811
+    here(forms=())
+    steps = 953_674
+    run = a_run("dense-1b-polynorm", rows=metrics(steps, every=steps // 40), steps=steps)
+    answered(run, steps)
+    found = cells(report(str(run))[0])
+    rows = {row[0]: row[1:] for row in found}
+    assert rows["arc easy"][:2] == ["59.68", "50.00 ± 1.00"]
+    assert rows["average"][:2] == ["58.68", "50.00"]
+    assert rows["copa"] == ["7", "50.00 ± 1.00", "acc", "2,000"], "all that it was asked has a table of its own"
+
+
+@pytest.mark.parametrize(
+    ("values", "of"), [({"step": 1000}, {}), ({"limit": 100}, {}), ({}, {"tasks": TASKS[1:]})], ids=str
+)
+def test_answers_before_the_end_of_some_items_or_of_some_tasks_make_no_row(here, a_run, values, of):  # noqa: F811
+    here(forms=())
+    steps = 953_674
+    run = a_run("dense-1b-polynorm", rows=metrics(steps, every=steps // 40), steps=steps)
+    answered(run, **({"step": steps} | values | of))
+    rows = {row[0]: row[1:] for row in cells(report(str(run))[0])}
+    assert rows["arc easy"][:2] == ["59.68", "repro eval RUN --tasks table-1"]
+    assert rows["average"][:2] == ["58.68", "repro eval RUN --tasks table-1"]
+
+
+def test_a_mixture_stands_beside_tables_2_and_3(here, a_run):  # noqa: F811
+    here(forms=())
+    steps = 47_684
+    run = a_run("moe-1b7b-polynorm", rows=metrics(steps, every=steps // 40), steps=steps)
+    answered(run, steps, tasks=["olmo_sciq"])
+    page = report(str(run))[0]
+    rows = {row[0]: row[1:] for row in cells(page)}
+    assert "Table 3, polynorm" in text(page)
+    assert rows["olmo sciq"][1] == "50.00 ± 1.00"
+    assert rows["olmo copa"][1] == "repro eval RUN --tasks table-3"
+
+
+def test_damaged_answers_are_told(here, a_run):  # noqa: F811
+    here(forms=())
+    run = a_run()
+    answered(run, 10)
+    (run / "evaluation" / "tasks.json").write_text('{"rows": [{}]}')
+    with pytest.raises(RunError, match=r"tasks\.json cannot be read"):
+        report(str(run))
 
 
 def test_a_shorter_run_of_that_size_is_not_compared(here, a_run):  # noqa: F811

@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy import stats
 
-from repro.claims.statistics.equivalence import alike
+from repro.claims.statistics.equivalence import alike, beyond
 from repro.claims.statistics.paired import paired
 from tests.claims.statistics.simulated import budget, share, studies
 
@@ -71,3 +71,28 @@ def test_a_difference_that_is_not_found_is_not_yet_alike():
 
 def test_arms_that_are_alike_are_found_to_be_where_the_noise_allows():
     assert share(alike(each, 0.005).p < 0.05 for each in studies(6, 6, draws=1000, sd=0.003)) > 0.9
+
+
+def test_beyond_the_margin_is_below_5_percent_exactly_where_the_95_percent_interval_lies_there():
+    found = [(beyond(each, 1.0), paired(each)) for mean in (-2, 2) for each in studies(5, 4, draws=300, mean=mean)]
+    assert {p < 0.05 for p, _ in found} == {True, False}
+    assert all((p < 0.05) == (of.low > 1 or of.high < -1) for p, of in found)
+
+
+def test_beyond_is_twice_the_smaller_one_of_two_one_sided_tests_of_scipy():
+    (differences,) = studies(1, 5, draws=1, mean=-0.02, sd=0.002)
+    side = stats.ttest_1samp(differences, -0.005, alternative="less").pvalue
+    assert beyond(differences, 0.005) == pytest.approx(2 * side, rel=1e-9)
+    assert beyond([0.001, -0.001], 0.005) == 1
+
+
+@pytest.mark.parametrize("margin", [1e-6, 0.005])
+@pytest.mark.parametrize("pairs", [2, 6])
+def test_arms_that_differ_by_the_margin_are_called_apart_in_one_study_of_twenty_at_most(pairs, margin):
+    found = share(beyond(each, margin) < 0.05 for each in studies(6, pairs, mean=margin, sd=0.0005))
+    assert found < 0.05 + budget(0.05)
+
+
+def test_beyond_no_margin_is_refused():
+    with pytest.raises(ValueError, match=r"^a margin has to be above 0"):
+        beyond([0.1, 0.2], 0.0)

@@ -1,5 +1,6 @@
 """Whether the recipes hold what Tables 4 to 6 and section 4.1 state, and where the official code differs."""
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from repro.recipe.reading import leaves, parse
 from repro.recipe.schema import DecoderRecipe
 from repro.recipe.table import rows
 
+RATE = ("optim.lr", "optim.min_lr", "optim.warmup_tokens", "optim.schedule_tokens", "budget.tokens")
 OFFICIAL = {"dense": "the official script", "moe": "the official configuration"}
 
 
@@ -73,6 +75,18 @@ def recipe_values(family: str) -> Answer:
     )
 
 
+def moe_rate() -> Answer:
+    """Whether the rate of the mixture's official schedule has fallen by less than 1 % where the paper's tokens end.
+
+    It rises in a straight line, and then falls along half a cosine to its least.
+    """
+    stated = {each.key: each for each in published.settings("moe")}
+    peak, least, warmup, end, at = (_wanted(stated[key]) for key in RATE)
+    fallen = (1 - least / peak) * (1 - math.cos(math.pi * (at - warmup) / (end - warmup))) / 2
+    tokens = f"after {at / 1e9:.0f} of {end / 1e9:,.0f} billion tokens"
+    return Answer(fallen < 0.01, f"{tokens} {peak * (1 - fallen):.3e}, {fallen:.1%} below the peak")
+
+
 def _sizes(table: int, family: str, columns: Mapping[str, Callable[[Parameters], int]]) -> Answer:
     """Of all arms of a family, and in the columns of a table, in 10^9."""
     counted = [count(recipe.model) for recipe in arms(family).values()]
@@ -111,4 +125,5 @@ CHECKS: dict[str, Callable[[], Answer]] = {
     "gated_widths": gated_widths,
     "dense_recipe": partial(recipe_values, "dense"),
     "moe_recipe": partial(recipe_values, "moe"),
+    "moe_rate": moe_rate,
 }
